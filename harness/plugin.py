@@ -57,12 +57,16 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--stage-timeout", float, "S", "wall time for all calls of one stage of a judgement (120)"),
     ("--memory-limit", float, "GIB", "memory of a candidate's process (8)"),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
+    ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kernel-assay", "Kernel Assay: judging programs that write GPU kernels")
     for flag, kind, metavar, text in _OPTIONS:
+        if kind is bool:
+            group.addoption(flag, action="store_true", help=text)
+            continue
         how: dict[str, Any] = {"action": "append"} if kind is list else {"type": kind}
         group.addoption(flag, default=None, metavar=metavar, help=text, **how)
 
@@ -86,6 +90,12 @@ def pytest_configure(config: pytest.Config) -> None:
         die_with_parent()  # a worker must not go on judging beside the run that continues its own
     try:
         folders = _suite_folders(config)
+        if config.getoption("doctor"):
+            from harness.doctor.collection import NAME, DoctorPlugin
+
+            joined = Path(worker["kernel_assay_run"]) if worker else None
+            config.pluginmanager.register(DoctorPlugin(Options.read(config.getoption), folders, joined), NAME)
+            return
         if not folders:
             return
         # Only now: other people's tests, where this plug-in is merely installed, should not wait for PyTorch.
@@ -314,7 +324,7 @@ def _attempt_of(item: pytest.Item) -> Attempt | None:
 
 def _suite_folders(config: pytest.Config) -> list[Path]:
     """Folders with a `suite.toml` among the command's arguments; with --solver or --resume also right below them."""
-    asked = config.getoption("--solver") or config.getoption("--resume")
+    asked = any(config.getoption(flag) for flag in ("--solver", "--resume", "--doctor"))
     found: dict[Path, None] = {}
     for argument in config.args:
         path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()

@@ -17,7 +17,9 @@ from typing import Any
 
 from harness.errors import UsageError
 
-SOLVERS, MODELS, REPORTS, SUITES = (f"kernel_assay.{kind}" for kind in ("solvers", "models", "reports", "suites"))
+SOLVERS, MODELS, REPORTS, SUITES, PROOFS = (
+    f"kernel_assay.{kind}" for kind in ("solvers", "models", "reports", "suites", "proofs")
+)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Run:
         try:
             (folder / "samples").mkdir(parents=True, exist_ok=True)
             (folder / "results.jsonl").touch()
-            _write_whole(folder / "run.json", json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n")
+            write_whole(folder / "run.json", json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n")
         except OSError as error:
             raise UsageError(
                 f"the run folder {folder} can't be written ({error.strerror}): name another --run-dir"
@@ -148,33 +148,13 @@ class Run:
 
     def append(self, record: Record) -> None:
         """Add one line, whole or not at all as far as other processes see it, and force it to disk."""
-        line = json.dumps(record.to_json(), allow_nan=True).encode() + b"\n"
-        path = self.folder / "results.jsonl"
-        try:
-            with path.open("r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                end = file.seek(0, os.SEEK_END)
-                if end:
-                    file.seek(end - 1)
-                    torn = file.read(1) != b"\n"
-                    line = b"\n" + line if torn else line
-                try:
-                    file.write(line)
-                    file.flush()
-                    os.fsync(file.fileno())
-                except OSError:
-                    os.ftruncate(file.fileno(), end)
-                    raise
-        except OSError as error:
-            raise InfrastructureError(
-                f"{path} can't be written ({error.strerror}): make room, then continue with --resume {self.folder}"
-            ) from error
+        append_line(self.folder / "results.jsonl", record.to_json())
 
     def note_device(self, about: dict[str, Any]) -> None:
         """Write down, once, what the device was measured to do (`device.json`)."""
         path = self.folder / "device.json"
         if not path.exists():
-            _write_whole(path, json.dumps(about, indent=1) + "\n")
+            write_whole(path, json.dumps(about, indent=1) + "\n")
 
     def records(self) -> list[Record]:
         """The last record of each attempt, in the order in which attempts were first recorded."""
@@ -202,17 +182,47 @@ class Run:
         return path
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        try:
-            with (self.folder / "results.jsonl").open("rb") as file:
-                for line in file:
-                    try:
-                        data = json.loads(line)
-                    except ValueError:
-                        continue
-                    if isinstance(data, dict):
-                        yield data
-        except FileNotFoundError:
-            return
+        return read_lines(self.folder / "results.jsonl")
+
+
+def append_line(path: Path, data: dict[str, Any]) -> None:
+    """Add one line of JSON to an existing file, whole or not at all as far as other processes see it, and force it to
+    disk. Raises InfrastructureError where that can't be done."""
+    line = json.dumps(data, allow_nan=True).encode() + b"\n"
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+                torn = file.read(1) != b"\n"
+                line = b"\n" + line if torn else line
+            try:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), end)
+                raise
+    except OSError as error:
+        raise InfrastructureError(
+            f"{path} can't be written ({error.strerror}): make room, then continue with --resume {path.parent}"
+        ) from error
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects in a file of JSON lines; torn lines are passed over, a missing file has none."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    data = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(data, dict):
+                    yield data
+    except FileNotFoundError:
+        return
 
 
 def _short_digest(parts: list[str]) -> str:
@@ -220,7 +230,7 @@ def _short_digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file so that a kill leaves the old one or the new one, never half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(text)

@@ -122,16 +122,8 @@ class Session:
     def judge(self) -> Judge:
         """The judge of this process, started when first needed."""
         if self._judge is None:
-            timing = INTERPRETED if self.device.interpreted else TimingLimits()
-            if self.options.timing_width is not None:
-                timing = replace(timing, width=self.options.timing_width)
-            limits = isolation.Limits(
-                **({"memory": int(self.options.memory_limit * (1 << 30))} if self.options.memory_limit else {})
-            )
-            stage = self.options.stage_timeout or JudgeLimits.stage_seconds
-            timing = replace(timing, stage_seconds=stage)
             hidden = [suite.folder for suite in self.suites] + ([self._run.folder] if self._run else [])
-            self._judge = Judge(self.device, JudgeLimits(stage, limits, timing), hidden)
+            self._judge = make_judge(self.options, self.device, hidden)
         return self._judge
 
     def close(self) -> None:
@@ -221,6 +213,17 @@ class Session:
                 f"{folder} was started on another device, software or isolation level "
                 f"({about.get('environment', {}).get('device')}): start a new run"
             )
+
+
+def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judge:
+    """A judge with the limits that the options set; candidates never see what is `hidden`."""
+    timing = INTERPRETED if device.interpreted else TimingLimits()
+    if options.timing_width is not None:
+        timing = replace(timing, width=options.timing_width)
+    memory = {"memory": int(options.memory_limit * (1 << 30))} if options.memory_limit else {}
+    stage = options.stage_timeout or JudgeLimits.stage_seconds
+    timing = replace(timing, stage_seconds=stage)
+    return Judge(device, JudgeLimits(stage, isolation.Limits(**memory), timing), hidden)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -219,6 +219,11 @@ class Task:
     """Outputs must be contiguous; False where the contract leaves the layout open."""
     interpreted: list[Case] | None = None
     """On which it is timed on the interpreter; None: the case with the most bytes."""
+    redrawn: tuple[str, ...] = ()
+    """Names of inputs that get fresh values in every timed call, besides floating-point tensors, which always do:
+    tensors of integer data, and seeds."""
+    waivers: Mapping[str, str] = field(default_factory=dict)
+    """Checks of the doctor that can't hold for this operation, by name, each with the reason; see `harness.doctor`."""
 
     name: str = field(default="", init=False)
     suite: str = field(default="", init=False)
@@ -232,6 +237,7 @@ class Task:
     _inputs: InputsFn | None = field(default=None, init=False, repr=False)
     _oracle: OracleFn | None = field(default=None, init=False, repr=False)
     _cost: CostFn | None = field(default=None, init=False, repr=False)
+    _eager: OracleFn | None = field(default=None, init=False, repr=False)
 
     def inputs(self, function: InputsFn) -> InputsFn:
         """Decorator: `inputs(case, rng)` gives the entry point's arguments, in order, as a dict."""
@@ -248,6 +254,19 @@ class Task:
         """Decorator: `cost(case)` gives the least work on that case."""
         self._cost = function
         return function
+
+    def eager(self, function: OracleFn) -> OracleFn:
+        """Decorator: what a user of PyTorch would write, called with the inputs as they are; its time stands beside
+        the reference's. Without it the oracle is called so."""
+        self._eager = function
+        return function
+
+    def run_eager(self, inputs: Inputs) -> Any:
+        """The operation as PyTorch does it, on the inputs in their own data types."""
+        function = self._eager or self._oracle
+        if function is None:
+            raise SuiteError(f"{self.folder}/task.py: no oracle: add a function marked with @task.oracle")
+        return function(**inputs)
 
     def make_inputs(self, case: Case, rng: Rng) -> Inputs:
         """Inputs of one case, on the generator's device."""

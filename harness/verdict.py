@@ -124,6 +124,8 @@ class Verdict:
     """Wall time of the judgement."""
     timing_seconds: float = 0.0
     """The part of it that timing took, workloads' first calls and waiting for the device included."""
+    slowest: tuple[str, float] | None = None
+    """The case that took longest, its compilation and check included, and its seconds."""
     digest: str = ""
     """SHA-256 of the candidate's source."""
     warnings: tuple[str, ...] = ()
@@ -159,6 +161,7 @@ class Verdict:
         """Back from a record."""
         plain: dict[str, Any] = {key: value for key, value in data.items() if key not in ("stages", "speedup")}
         plain["timings"] = tuple(_timing(each) for each in plain["timings"])
+        plain["slowest"] = tuple(plain["slowest"]) if plain.get("slowest") else None
         return cls(**{**plain, "outcome": Outcome(plain["outcome"]), "warnings": tuple(plain["warnings"])})
 
 

@@ -64,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     tasks = commands.add_parser("tasks", help="every attempt of a run")
     tasks.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     tasks.set_defaults(command=_tasks)
-    for each in (board, tasks):
+
+    proof = commands.add_parser("proof", help="the doctor's table: tasks by checks, over one doctor's run or several")
+    proof.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a doctor's run folder")
+    proof.set_defaults(command=_proof)
+    for each in (board, tasks, proof):
         each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
         each.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
 
@@ -89,6 +93,12 @@ def _tasks(arguments: argparse.Namespace) -> str:
     from reports.tasks import tasks_table
 
     return _deliver(arguments, [tasks_table(_results([arguments.run]))])
+
+
+def _proof(arguments: argparse.Namespace) -> str:
+    from reports.proof import Proof, tables
+
+    return _deliver(arguments, tables(Proof.read(arguments.runs)))
 
 
 def _show(arguments: argparse.Namespace) -> str:

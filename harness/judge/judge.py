@@ -51,6 +51,22 @@ class JudgeLimits:
     """None: the defaults for the device."""
 
 
+@dataclass(frozen=True)
+class Scope:
+    """How far one judgement goes. The default is what an attempt gets; the doctor asks for more or less."""
+
+    seeds: int = 1
+    """Times that every case is called, each with fresh inputs."""
+    workloads: bool = False
+    """Check the outputs at the workloads' sizes too, without timing them."""
+    timed: bool = True
+    first_fault: bool = False
+    """Stop at the first wrong answer, not only at the first failure to run."""
+
+
+WHOLE = Scope()
+
+
 class Judge:
     """Judges candidates on one device, one at a time. Use as a context manager, or `close` it."""
 
@@ -80,7 +96,7 @@ class Judge:
         self._drop_reference()
         self.parent.close()
 
-    def judge(self, task: Task, source: str, seed: int | None = None, timed: bool = True) -> Verdict:
+    def judge(self, task: Task, source: str, seed: int | None = None, scope: Scope = WHOLE) -> Verdict:
         """The verdict on one candidate. `seed` repeats a judgement's inputs; by default it is fresh and secret.
 
         Raises InfrastructureError for trouble that is not the candidate's.
@@ -88,12 +104,12 @@ class Judge:
         self.start()
         seed = secrets.randbits(48) if seed is None else seed
         start = time.monotonic()
-        trial = _Trial(self, task, source, seed)
+        trial = _Trial(self, task, source, seed, scope)
         try:
             trial.read()
             with CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process:
                 trial.call_all(process)
-                if timed:
+                if scope.timed:
                     begin = time.monotonic()
                     try:
                         trial.time_all(process)
@@ -122,6 +138,7 @@ class Judge:
             seed=seed,
             seconds=time.monotonic() - start,
             timing_seconds=trial.timing_seconds,
+            slowest=trial.slowest,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
         )
 
@@ -157,9 +174,10 @@ class Judge:
 class _Trial:
     """One candidate before the judge."""
 
-    def __init__(self, judge: Judge, task: Task, source: str, seed: int) -> None:
-        self.judge, self.task, self.source, self.seed = judge, task, source, seed
-        self.cases: list[Case] = list(task.cases)
+    def __init__(self, judge: Judge, task: Task, source: str, seed: int, scope: Scope) -> None:
+        self.judge, self.task, self.source, self.seed, self.scope = judge, task, source, seed, scope
+        self.cases: list[Case] = [*task.cases, *(task.workloads if scope.workloads else ())]
+        self.slowest: tuple[str, float] | None = None
         self.passed = 0
         self.worst: float | None = None
         self.timings: list[Timing] = []
@@ -198,17 +216,25 @@ class _Trial:
 
     def call_all(self, process: CandidateProcess) -> None:
         """Call and execution: every case, the smallest first."""
-        task, deadline = self.task, time.monotonic() + self.judge.limits.stage_seconds
+        task, scope = self.task, self.scope
+        deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
         process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = sorted(self.cases, key=lambda case: task.least_cost(case).bytes)
-        for number, case in enumerate(ordered):
-            returned, failure = self._try(process, case, deadline, 0)
-            wrong = wrong or failure
-            if number == 0:
-                for index, name in enumerate(returned.configurations[1:], start=1):
-                    _, failure = self._try(process, case, deadline, index, f" with the configuration {name}")
-                    wrong = wrong or failure
+        for repeat in range(scope.seeds):
+            for number, case in enumerate(ordered):
+                begin = time.monotonic()
+                returned, failure = self._try(process, case, deadline, repeat, 0)
+                spent = time.monotonic() - begin
+                if self.slowest is None or spent > self.slowest[1]:
+                    self.slowest = (case.id, spent)
+                wrong = wrong or failure
+                if number == repeat == 0:
+                    for index, name in enumerate(returned.configurations[1:], start=1):
+                        _, failure = self._try(process, case, deadline, 0, index, f" with the configuration {name}")
+                        wrong = wrong or failure
+                if wrong is not None and scope.first_fault:
+                    raise wrong
         if wrong is not None:
             raise wrong
 
@@ -238,11 +264,17 @@ class _Trial:
         )
 
     def _try(
-        self, process: CandidateProcess, case: Case, deadline: float, configuration: int, note: str = ""
+        self,
+        process: CandidateProcess,
+        case: Case,
+        deadline: float,
+        repeat: int,
+        configuration: int,
+        note: str = "",
     ) -> tuple[Returned, CandidateFailed | None]:
         """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all."""
         task, device = self.task, self.judge.device
-        inputs = task.make_inputs(case, Rng(self._seed(case, configuration), device.torch))
+        inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
         results_room = 2 * sum(room(each) for each in task.allocate(inputs)) + (1 << 16)
         watch = [position for position, value in enumerate(inputs.values()) if isinstance(value, torch.Tensor)]
         left = deadline - time.monotonic()

@@ -23,7 +23,7 @@ from harness.errors import InfrastructureError
 from harness.judge.compare import compare, expect
 from harness.judge.statistics import Ratio, paired_ratio
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess
-from harness.sandbox.refresh import rotated
+from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task
 from harness.verdict import Outcome, Timing
@@ -91,14 +91,12 @@ def time_workload(
 ) -> Timing:
     """Time one workload. Raises CandidateFailed if the candidate fails, is wrong, or claims what can't be."""
     values = list(inputs.values())
-    rolled = [
-        i for i, v in enumerate(values) if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel() > 1
-    ]
+    rolled = [i for i, (name, value) in enumerate(inputs.items()) if name in task.redrawn or _floating(value)]
     copied = [i for i, name in enumerate(inputs) if name in task.mutates and i not in rolled]
     watch = [i for i, name in enumerate(inputs) if name in task.mutates]
     layout = task.allocate(inputs)
     results_room = sum(room(each) for each in layout)
-    moved = sum(room(values[i]) for i in (*rolled, *copied)) + results_room
+    moved = sum(room(each) for i in (*rolled, *copied) if isinstance(each := values[i], torch.Tensor)) + results_room
     calls = max(1, min(limits.calls, limits.block_bytes // max(1, moved)))
     flush = 0 if device.interpreted else FLUSH_BYTES
     sides = {"reference": _Side(reference, [], []), "candidate": _Side(candidate, [], [])}
@@ -114,7 +112,7 @@ def time_workload(
     def check(drawn: list[int], wrong: Outcome | None) -> None:
         number = rng.randrange(len(drawn))
         fresh = {
-            name: rotated(value, drawn[number]) if position in rolled else value
+            name: redrawn(value, drawn[number]) if position in rolled else value
             for position, (name, value) in enumerate(inputs.items())
         }
         returned = candidate.collect(number, left())
@@ -163,6 +161,10 @@ def time_workload(
             side.process.release(left())
     assert ratio is not None
     return _conclude(task, case, sides["reference"], sides["candidate"], ratio, device, peaks)
+
+
+def _floating(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() > 1
 
 
 def _conclude(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harness.sandbox.failure import describe_failure
-from harness.sandbox.refresh import rotated
+from harness.sandbox.refresh import redrawn, rotated
 from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
 
@@ -115,7 +115,7 @@ class _Session:
         for shift in shifts:
             fresh = list(self.base_args)
             for index in rolled:
-                fresh[index] = rotated(fresh[index], shift)
+                fresh[index] = redrawn(fresh[index], shift)
             for index in copied:
                 fresh[index] = rotated(fresh[index], 0)
             self.sets.append(fresh)

@@ -11,6 +11,11 @@ import torch
 from harness.sandbox.wire import span
 
 
+def redrawn(value: torch.Tensor | int, shift: int) -> torch.Tensor | int:
+    """A fresh value for one call: a tensor is rotated, a whole number (a seed) moves on within 31 bits."""
+    return rotated(value, shift) if isinstance(value, torch.Tensor) else (value + shift) % (1 << 31)
+
+
 def rotated(tensor: torch.Tensor, shift: int) -> torch.Tensor:
     """A new tensor with the same shape and strides, its storage rotated by `shift` elements."""
     length = span(tensor)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.judge import LONGEST_SOURCE, Judge, JudgeLimits
+from harness.judge.judge import LONGEST_SOURCE, Judge, JudgeLimits, Scope
 from harness.sandbox.isolation import Limits
 from harness.task import Task
 from harness.verdict import Feedback, Outcome, Stage, Verdict, geometric_mean
@@ -95,14 +95,14 @@ def test_what_the_source_shows(source: str, outcome: Outcome, words: str, judge:
     ids=["assigned", "partial", "lambda"],
 )
 def test_an_entry_point_may_be_assigned(source: str, judge: Judge, doubled: Task) -> None:
-    assert judge.judge(doubled, candidate(source), timed=False).outcome is Outcome.RIGHT
+    assert judge.judge(doubled, candidate(source), scope=Scope(timed=False)).outcome is Outcome.RIGHT
 
 
 def test_warnings_of_the_source_are_not_the_judges(
     judge: Judge, doubled: Task, recwarn: pytest.WarningsRecorder
 ) -> None:
     source = candidate("PATTERN = '\\d'\ndef doubled(x):\n    return honest(x)")
-    assert judge.judge(doubled, source, timed=False).outcome is Outcome.RIGHT
+    assert judge.judge(doubled, source, scope=Scope(timed=False)).outcome is Outcome.RIGHT
     assert [str(each.message) for each in recwarn] == []
 
 
@@ -131,7 +131,7 @@ def test_one_wrong_configuration_is_caught_and_named(judge: Judge, doubled: Task
     verdict = judge.judge(doubled, HONEST + TUNED)
     assert verdict.outcome is Outcome.VALUES, verdict.reason
     assert "with the configuration" in verdict.reason and "BLOCK=64, FACTOR=3" in verdict.reason
-    right = judge.judge(doubled, HONEST + TUNED.replace('"FACTOR": 3', '"FACTOR": 2'), timed=False)
+    right = judge.judge(doubled, HONEST + TUNED.replace('"FACTOR": 3', '"FACTOR": 2'), scope=Scope(timed=False))
     assert right.outcome is Outcome.RIGHT and right.cases_passed == 4, right.reason
 
 
@@ -163,7 +163,7 @@ def test_a_stage_has_its_time(doubled: Task) -> None:
             assert verdict.outcome is Outcome.TIMEOUT and verdict.reason.startswith("on n="), verdict.reason
             assert "no answer within" in verdict.reason or "took all of 1.5 s" in verdict.reason
             assert verdict.seconds < 8
-        assert judge.judge(doubled, candidate("def doubled(x):\n    return honest(x)"), timed=False).right
+        assert judge.judge(doubled, candidate("def doubled(x):\n    return honest(x)"), scope=Scope(timed=False)).right
 
 
 def test_nothing_is_carried_over(judge: Judge, doubled: Task) -> None:
