@@ -12,6 +12,7 @@ from harness.judge.judge import Judge, JudgeLimits
 from harness.sandbox.isolation import Limits
 from harness.suite import Suite, load_suite
 from harness.task import Task
+from tests.harness.commands import Warm
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +27,14 @@ def toy() -> Suite:
 def doubled(toy: Suite) -> Task:
     """Its task: twice a vector."""
     return toy.task("doubled")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs pytest commands without the seconds of imports."""
+    server = Warm()
+    yield server
+    server.close()
 
 
 def _judge(request: pytest.FixtureRequest, seconds: float) -> Judge:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness.commands import Warm
 from tests.harness.suites import write_suite
-
-
-@pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
-    """Runs pytest commands without the seconds of imports."""
-    server = Warm()
-    yield server
-    server.close()
 
 
 @pytest.fixture
