@@ -12,8 +12,10 @@ The contract:
   by name. That is an outcome of its own, never a wrong kernel.
 - What the GPU's compiler refuses and the stock interpreter lets pass (plain globals, ``break``, a loop variable that
   changes its type, unknown launch options, host tensors as pointers) is refused here too.
+- A load, store or atomic outside of the memory of tensors ends the candidate as an illegal memory access, with one
+  sentence that says where (see :mod:`bounds`); a GPU lets many of them pass.
 - Programs run one after another, on one thread. Races, deadlocks between programs and the precision of tensor cores
-  (tf32) are not imitated, and out-of-bounds accesses go to the process's memory as they would to a GPU's.
+  (tf32) are not imitated.
 
 Importing this package imports neither torch nor triton; :func:`install` does.
 """
@@ -54,10 +56,11 @@ def install() -> None:
             "triton was imported without TRITON_INTERPRET=1, so its own functions are compiled ones: "
             "set it in the environment before anything imports triton"
         )
-    from . import autotune, builder, cuda, driver, language, launch, libdevice, storage
+    from . import autotune, bounds, builder, cuda, driver, language, launch, libdevice, storage
 
     storage.install()
     builder.install()
+    bounds.install()
     language.install()
     libdevice.install()
     launch.install()

@@ -20,7 +20,7 @@ from triton.runtime import interpreter as stock
 from triton.runtime.errors import InterpreterError
 from triton.runtime.jit import TensorWrapper
 
-from . import meaning
+from . import bounds, meaning
 from .host import is_host
 from .language import WARPS
 from .options import LARGEST_GRID, check_options
@@ -80,7 +80,7 @@ def _annotated_type(annotation: Any) -> Any:
     return found if isinstance(found, tl.dtype) else None
 
 
-def argument(value: Any, position: int, fixed: Any = None) -> Any:
+def argument(value: Any, position: int, name: str, fixed: Any = None) -> Any:
     """A kernel's argument as the tensor that a GPU would see."""
     if isinstance(value, torch.Tensor):
         if is_host(value) and value.numel():  # an empty tensor's pointer is null, which a driver lets pass
@@ -88,8 +88,7 @@ def argument(value: Any, position: int, fixed: Any = None) -> Any:
         pointee = POINTEES.get(value.dtype)
         if pointee is None:
             raise TypeError(f"failed to specialize argument of type: {value.dtype}")
-        ty = tl.pointer_type(pointee)
-        return tl.tensor(stock.TensorHandle(np.array([value.data_ptr()], dtype=np.uint64), ty), ty)
+        return bounds.pointer(value, value.data_ptr(), pointee, name)
     if isinstance(value, tl.constexpr):
         value = value.value
     if value is None:
@@ -105,15 +104,18 @@ def argument(value: Any, position: int, fixed: Any = None) -> Any:
     if isinstance(value, float):
         return _scalar(value, fixed or tl.float32)
     if isinstance(value, tuple):
-        items = [argument(v, position) for v in value]
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        fields = getattr(value, "_fields", None)
+        names = [f"{name}.{field}" for field in fields] if fields else [f"{name}[{i}]" for i in range(len(value))]
+        items = [argument(item, position, each) for item, each in zip(value, names, strict=True)]
+        return type(value)(*items) if fields is not None else tuple(items)
     if isinstance(value, TensorWrapper):
         if is_host(value.base):
             raise ValueError(f"Pointer argument (at {position}) cannot be accessed from Triton (cpu tensor?)")
-        ty = tl.pointer_type(value.dtype if isinstance(value.dtype, tl.dtype) else POINTEES[value.dtype])
-        return tl.tensor(stock.TensorHandle(np.array([value.data_ptr()], dtype=np.uint64), ty), ty)
+        pointee = value.dtype if isinstance(value.dtype, tl.dtype) else POINTEES[value.dtype]
+        return bounds.pointer(value.base, value.data_ptr(), pointee, name)
     if isinstance(value, stock.TensorDescriptor):
-        return stock._implicit_cvt(value)
+        base = value.base.base if isinstance(value.base, TensorWrapper) else value.base
+        return bounds.descriptor(base, name, stock._implicit_cvt(value))
     if isinstance(value, (tl.dtype, str)) or callable(value):
         return value
     if type(value).__module__.startswith("triton.experimental.gluon"):
@@ -222,6 +224,7 @@ def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
     function = _function_of(self)
     builder = stock.interpreter_builder
     before = (getattr(builder, "grid_dim", None), getattr(builder, "grid_idx", None), WARPS["num_warps"])
+    memory = bounds.begin()
     WARPS["num_warps"] = options.get("num_warps", 4)
     _STATE["depth"] += 1
     try:
@@ -229,7 +232,7 @@ def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
             call = {
                 name: meaning.constant(value)
                 if name in signature.constants
-                else argument(value, position, signature.fixed.get(name))
+                else argument(value, position, name, signature.fixed.get(name))
                 for position, (name, value) in enumerate(bound.items())
             }
             builder.set_grid_dim(x, y, z)
@@ -246,6 +249,7 @@ def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
     finally:
         _STATE["depth"] -= 1
         builder.grid_dim, builder.grid_idx, WARPS["num_warps"] = before
+        bounds.end(memory)
     if _STATE["depth"] == 0 and x * y * z > 0:
         _STATE["launches"] += 1
     return Compiled(self, bound, options)
