@@ -165,7 +165,7 @@ def _not_right(verdict: Verdict) -> list[Fault]:
 
 def _mutants(doctor: Doctor, task: Task) -> Report:
     tried = mutation.chosen(task.reference)
-    reasons = equivalents.read(task.folder, {mutant.id for mutant in tried})
+    reasons = equivalents.read(task.folder, {mutant.id for mutant in tried}, doctor.device.kind)
     fates: dict[str, list[str]] = {name: [] for name in ("killed", "stillborn", "unreached", "survived", "equivalent")}
     how: dict[str, str] = {}
     for mutant in tried:

@@ -4,6 +4,8 @@
     mutant = "wrong boundary: _add: n - start >= BLOCK → n - start > BLOCK"
     why = "a whole block then takes the masked path, which gives the same values"
 
+    on = "interpreter"    # optional: only there; on other devices it has to be killed
+
 A name that no tried mutant of the reference has is an error: the reference has changed, and so may the reason.
 """
 
@@ -17,8 +19,10 @@ from harness.errors import SuiteError
 FILE = "equivalents.toml"
 
 
-def read(folder: Path, known: set[str]) -> dict[str, str]:
-    """Reasons by mutant. Raises SuiteError where the file is malformed, or names an unknown mutant."""
+def read(folder: Path, known: set[str], kind: str | None = None) -> dict[str, str]:
+    """Reasons by mutant, on a kind of device (`interpreter`, `cuda`, `hip`) or on any.
+
+    Raises SuiteError where the file is malformed, or names an unknown mutant."""
     path = folder / FILE
     try:
         entries = tomllib.loads(path.read_text()).get("equivalent", [])
@@ -27,11 +31,14 @@ def read(folder: Path, known: set[str]) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise SuiteError(f"{path}: {error}") from None
     reasons: dict[str, str] = {}
+    named: set[str] = set()
     for entry in entries:
         if not isinstance(entry, dict) or not all(isinstance(entry.get(each), str) for each in ("mutant", "why")):
             raise SuiteError(f"{path}: every [[equivalent]] needs `mutant` and `why` as text")
-        reasons[entry["mutant"]] = entry["why"]
-    strange = sorted(set(reasons) - known)
+        named.add(entry["mutant"])
+        if kind is None or entry.get("on", kind) == kind:
+            reasons[entry["mutant"]] = entry["why"]
+    strange = sorted(named - known)
     if strange:
         raise SuiteError(f"{path}: no mutant that is tried is named {strange[0]!r}: take the entry out")
     return reasons
