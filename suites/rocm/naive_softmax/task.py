@@ -20,8 +20,10 @@ task = Task(
         case(rows=5, cols=2049, pad=3, fill="large", dtype="fp32"),
         case(rows=9, cols=300, pad=0, fill="negative", dtype="fp16"),
         case(rows=7, cols=129, pad=0, fill="equal", dtype="bf16"),
+        case(rows=19, cols=500, pad=0, fill="tiny", dtype="fp32"),
         case(rows=2, cols=8192, pad=0, fill="normal", dtype="fp16"),
         case(rows=1, cols=40000, pad=0, fill="rising", dtype="fp32"),
+        case(rows=3, cols=17001, pad=7, fill="deep", dtype="fp32"),
     ],
     workloads=[
         *grid(rows=2048, cols=2048, pad=0, fill="normal", dtype=["fp32", "fp16"]),
@@ -43,12 +45,12 @@ OUTSIDE = 300.0
 
 @task.inputs
 def inputs(case, rng):
-    mean = {"large": 200.0, "negative": -200.0}.get(case.fill, 0.0)
-    std = {"large": 10.0, "equal": 0.0}.get(case.fill, 1.0)
+    mean = {"large": 200.0, "negative": -200.0, "deep": -500.0, "equal": 2.5}.get(case.fill, 0.0)
+    std = {"large": 10.0, "equal": 0.0, "tiny": 3e-3}.get(case.fill, 1.0)
     x = rng.normal(case.rows, case.cols + case.pad, mean=mean, std=std)
     if case.fill == "rising":
         x += torch.linspace(-60, -40, x.shape[1], device=x.device)
-    if case.fill == "uneven":
+    if case.fill in ("uneven", "deep"):
         # One maximum for several rows is not enough: rows lie far apart.
         x += (torch.arange(case.rows, device=x.device) % 3 * 150.0)[:, None]
     x[:, case.cols :] = OUTSIDE

@@ -26,8 +26,10 @@ task = Task(
         case(rows=9, cols=1000, pad=0, fill="tiny", eps=1e-6, centred=True, dtype="fp32"),
         case(rows=5, cols=513, pad=0, fill="large", eps=1e-5, centred=False, dtype="fp16"),
         case(rows=3, cols=257, pad=0, fill="zero", eps=1e-5, centred=True, dtype="bf16"),
+        case(rows=19, cols=259, pad=0, fill="equal", eps=1e-5, centred=False, dtype="fp16"),
         case(rows=2, cols=10240, pad=0, fill="normal", eps=1e-5, centred=True, dtype="fp16"),
         case(rows=1, cols=70001, pad=0, fill="uneven", eps=1e-6, centred=False, dtype="fp32"),
+        case(rows=3, cols=33001, pad=7, fill="faint", eps=3e-5, centred=True, dtype="fp16"),
     ],
     workloads=[
         case(rows=256, cols=4096, pad=0, fill="normal", eps=1e-5, centred=True, dtype="bf16"),
@@ -52,10 +54,16 @@ OUTSIDE = 1e4
 @task.inputs
 def inputs(case, rng):
     # tiny: eps outweighs or matches the mean square. large: squares overflow fp16. uneven: the row ends high.
-    std = {"large": 1e3, "tiny": 2e-3, "zero": 0.0}.get(case.fill, 1.0)
-    x = rng.normal(case.rows, case.cols + case.pad, std=std)
+    mean = {"equal": -3.0}.get(case.fill, 0.0)
+    std = {"large": 1e3, "tiny": 2e-3, "zero": 0.0, "equal": 0.0}.get(case.fill, 1.0)
+    x = rng.normal(case.rows, case.cols + case.pad, mean=mean, std=std)
     if case.fill == "uneven":
         x[:, -(case.cols // 7) :] *= 8
+    if case.fill == "faint":
+        # A long row in which eps counts, no two rows the same, and the last element far from all others.
+        x *= torch.arange(1, case.rows + 1, device=x.device)[:, None]
+        x[:, case.cols - 1] = 50.0
+        x *= 2e-3
     x[:, case.cols :] = OUTSIDE
     gain = 0.0 if case.centred else 1.0
     return {
@@ -71,6 +79,12 @@ def oracle(x: torch.Tensor, weight: torch.Tensor, eps: float, zero_centered_gamm
     rsigma = torch.rsqrt((x * x).mean(dim=-1) + eps)
     gain = weight + 1 if zero_centered_gamma else weight
     return x * rsigma[:, None] * gain, rsigma
+
+
+@task.eager
+def eager(x: torch.Tensor, weight: torch.Tensor, eps: float, zero_centered_gamma: bool) -> torch.Tensor:
+    # The reciprocal root mean square is not handed out.
+    return torch.nn.functional.rms_norm(x, x.shape[-1:], weight + 1 if zero_centered_gamma else weight, eps)
 
 
 @task.cost

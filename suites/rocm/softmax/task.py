@@ -21,6 +21,8 @@ task = Task(
         case(rows=6, cols=4096, pad=8, fill="large", dtype="fp32"),
         case(rows=4, cols=5000, pad=1, fill="negative", dtype="fp16"),
         case(rows=2, cols=2050, pad=0, fill="equal", dtype="fp32"),
+        case(rows=19, cols=500, pad=0, fill="tiny", dtype="fp32"),
+        case(rows=3, cols=17001, pad=7, fill="deep", dtype="fp32"),
         case(rows=2, cols=70001, pad=0, fill="masked", dtype="fp32"),
         case(rows=1, cols=131072, pad=0, fill="spike", dtype="fp16"),
     ],
@@ -45,13 +47,13 @@ OUTSIDE = 300.0
 
 @task.inputs
 def inputs(case, rng):
-    mean = {"large": 200.0, "negative": -200.0}.get(case.fill, 0.0)
-    std = {"large": 10.0, "equal": 0.0}.get(case.fill, 1.0)
+    mean = {"large": 200.0, "negative": -200.0, "deep": -500.0, "equal": 2.5}.get(case.fill, 0.0)
+    std = {"large": 10.0, "equal": 0.0, "tiny": 3e-3}.get(case.fill, 1.0)
     x = rng.normal(case.rows, case.cols + case.pad, mean=mean, std=std)
     if case.fill == "rising":
         # A new maximum in every block: what was summed before has to be rescaled.
         x += torch.linspace(-80, -40, x.shape[1], device=x.device)
-    if case.fill == "uneven":
+    if case.fill in ("uneven", "deep"):
         # One maximum for several rows is not enough: rows lie far apart.
         x += (torch.arange(case.rows, device=x.device) % 3 * 150.0)[:, None]
     if case.fill == "masked":

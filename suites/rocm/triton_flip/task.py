@@ -24,7 +24,11 @@ task = Task(
         case(rows=13, cols=781, pad=5, dtype="fp16"),
         case(rows=7, cols=256, pad=64, dtype="bf16"),
         case(rows=3, cols=4100, pad=0, dtype="int32"),
+        case(rows=5, cols=2064, pad=32, fill="large", dtype="fp32"),
+        case(rows=70, cols=33, pad=0, fill="tiny", dtype="bf16"),
+        case(rows=6, cols=80, pad=0, fill="equal", dtype="fp16"),
     ],
+    redrawn=("x",),
     workloads=[
         *grid(rows=128, cols=512, pad=0, dtype=["fp16", "fp32"]),
         *grid(rows=1024, cols=64, pad=0, dtype=["bf16", "int32"]),
@@ -42,7 +46,10 @@ def inputs(case, rng):
     if case.dtype == torch.int32:
         x = rng.integers(-(2**31), 2**31, *shape, dtype=torch.int32)
     else:
-        x = rng.normal(*shape, dtype=case.dtype)
+        fill = case.get("fill")
+        mean = {"equal": 3.5}.get(fill, 0.0)
+        std = {"large": 1e4, "tiny": 1e-3, "equal": 0.0}.get(fill, 1.0)
+        x = rng.normal(*shape, dtype=case.dtype, mean=mean, std=std)
     return {"x": x[:, : case.cols]}
 
 
