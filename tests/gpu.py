@@ -1,7 +1,10 @@
 """All that needs a GPU, in one command: `python -m tests.gpu`. Prints a short table last.
 
-Runs the tests marked `gpu`, the hostile candidates on the GPU, and suite rocm with the solvers named on the command
-line (reference, nop and geak by default). Records go to OUT (environment variable) or `runs/`.
+    python -m tests.gpu [PART …] [--device=cuda:1]
+
+Parts: `tests` (those marked `gpu`, and the hostile candidates on the GPU), `doctor` (every task of suite rocm examined,
+first what may run side by side, then what is timed), and any solver's name (suite rocm judged with it). By default
+tests, doctor, reference, nop and geak. Records go to OUT (environment variable) or `runs/`.
 """
 
 from __future__ import annotations
@@ -11,38 +14,73 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = ("tests", "doctor", "reference", "nop", "geak")
+SIDE_BY_SIDE = max(1, min(14, (os.cpu_count() or 2) - 2))
+"""Processes where nothing is timed; each holds some 3 GiB of the host's memory."""
+TIMED = 3
+"""Processes where timing takes turns: while one times, others compile."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One pytest command."""
+
+    name: str
+    arguments: tuple[str, ...]
+    log: Path
+    good: tuple[int, ...] = (0,)
+    """Exit codes that are no trouble: solvers may be wrong (1)."""
+
+
+def parts(names: list[str], device: str, out: Path) -> list[Part]:
+    """The commands for the parts that were asked for."""
+    common = (f"--device={device}", "-q", "-p", "no:cacheprovider")
+    doctor, found = out / "doctor", []
+    for name in names:
+        if name == "tests":
+            found.append(Part("tests on the GPU", ("tests/gpu_tests", "tests/hostile", *common), out / "tests.log"))
+        elif name == "doctor":
+            first = ("suites/rocm", "--doctor", f"--run-dir={doctor}", "-k", "not limit", f"-n{SIDE_BY_SIDE}")
+            last = ("suites/rocm", "--doctor", f"--resume={doctor}", "-k", "limit", f"-n{TIMED}")
+            found.append(Part("doctor, checks", (*first, *common), out / "doctor-checks.log"))
+            found.append(Part("doctor, limits", (*last, *common), out / "doctor-limits.log"))
+        else:
+            folder = out / f"run-{name.replace(':', '-')}"
+            run = ("suites/rocm", f"--solver={name}", f"--run-dir={folder}", "--benchmark-disable")
+            many = (f"-n{TIMED}",) if name.startswith("geak") else ()
+            good = (0,) if name == "reference" else (0, 1)
+            found.append(Part(f"suite rocm, {name}", (*run, *many, *common), out / f"{folder.name}.log", good))
+    return found
 
 
 def main(arguments: list[str]) -> int:
     """Run everything; the exit code counts the parts that failed."""
     out = Path(os.environ.get("OUT", "runs")).absolute()
     out.mkdir(parents=True, exist_ok=True)
-    solvers = arguments or ["reference", "nop", "geak"]
-    rows, failed = [], 0
-    tests = ["tests/gpu_tests", "tests/hostile", "--device=cuda", "-q", "-p", "no:cacheprovider"]
-    parts = [("tests on the GPU", tests, out / "tests.log")]
-    for solver in solvers:
-        folder = out / f"run-{solver.replace(':', '-')}"
-        run = ["suites/rocm", f"--solver={solver}", f"--run-dir={folder}", "--device=cuda", "-q", "--benchmark-disable"]
-        parts.append((f"suite rocm, {solver}", run, out / f"{folder.name}.log"))
-    for name, options, log in parts:
+    device = next((each.partition("=")[2] for each in arguments if each.startswith("--device=")), "cuda")
+    names = [each for each in arguments if not each.startswith("-")] or list(DEFAULT)
+    failed = 0
+    for part in parts(names, device, out):
         start = time.monotonic()
-        with log.open("w") as file:
+        with part.log.open("w") as file:
             code = subprocess.run(
-                [sys.executable, "-m", "pytest", *options], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False
+                [sys.executable, "-m", "pytest", *part.arguments],
+                cwd=ROOT,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=False,
             ).returncode
-        expected = (0,) if name.startswith("tests") or name.endswith("reference") else (0, 1)
-        failed += code not in expected
-        last = log.read_text().strip().splitlines()[-1:] or ["it said nothing"]
-        rows.append(f"{name:24} exit {code}  {time.monotonic() - start:6.0f} s  {last[0].strip('= ')}")
-        print(rows[-1], flush=True)
-    for solver in solvers:
-        folder = out / f"run-{solver.replace(':', '-')}"
+        failed += code not in part.good
+        last = part.log.read_text().strip().splitlines()[-1:] or ["it said nothing"]
+        print(f"{part.name:24} exit {code}  {time.monotonic() - start:6.0f} s  {last[0].strip('= ')}", flush=True)
+    for name in names:
+        folder = out / f"run-{name.replace(':', '-')}"
         if (folder / "results.jsonl").exists():
-            print(f"\n{solver}\n{table(folder)}", flush=True)
+            print(f"\n{name}\n{table(folder)}", flush=True)
     return failed
 
 

@@ -1,4 +1,4 @@
-"""The rocm suite is whole: pages say what tasks check, and every task's parts agree with each other."""
+"""The rocm suite is whole: the published tasks are there, every task's parts agree, and the proof is of these tasks."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.dtypes import NAMES
+from harness.doctor import coverage, equivalents, mutation, page
 from harness.suite import load_suite
-from harness.task import Case, Rng, Task, as_tuple
+from harness.task import Case, Rng, Task
 
-SUITE = load_suite(Path(__file__).parents[2] / "suites" / "rocm")
-HEADINGS = ["Operation", "Signature", "Arguments", "Returns", "Edge cases", "Precision", "Rules"]
-NAMES_OF_TASKS = {
-    "add_kernel",
-    "flashattention_fwd",
-    "gemm",
-    "layernorm",
-    "naive_softmax",
-    "rmsnorm_fwd",
-    "softmax",
-    "triton_flip",
-}
+FOLDER = Path(__file__).parents[2] / "suites" / "rocm"
+SUITE = load_suite(FOLDER)
+_PUBLISHED = """
+gemm layernorm moe_gemm multreduce_matmul_dot_kernel naive_softmax rmsnorm_bwd rmsnorm_fwd softmax test_add_kernel
+test_batched_vecmat test_block_copy test_block_pointer_matmul test_cast_matmul test_chained_dot_fp8 test_chained_matmul
+test_flashattention_fwd test_gemm_fusion test_gemm_no_scf test_iv_dependent_matmul test_kernel_dot test_kernel_sub
+test_load_reduce test_matmul_MXFP test_randn test_random_int test_reverse_range test_tma_store_gemm test_triton_flip
+test_triton_sort test_triton_swizzle2d triton_multreduce_matmul_kernel
+"""
+PUBLISHED = tuple(_PUBLISHED.split())
 H200_BYTES = 4.3e12
 H200_FLOPS = {"fp16": 790e12, "bf16": 790e12, "fp8e4m3": 1580e12, "int8": 1580e12, "tf32": 395e12}
 
@@ -35,63 +33,49 @@ cases = pytest.mark.parametrize(
 )
 
 
-def function(task: Task) -> ast.FunctionDef:
-    node = ast.parse(f"def {task.signature}: ...").body[0]
-    assert isinstance(node, ast.FunctionDef)
-    return node
-
-
-def parameters(task: Task) -> list[str]:
-    arguments = function(task).args
-    assert not (arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.defaults)
-    return [each.arg for each in arguments.args]
-
-
 def limit_seconds(task: Task, case: Case) -> float:
     cost = task.least_cost(case)
     return max(cost.bytes / H200_BYTES, cost.flops / H200_FLOPS[cost.rate] if cost.rate else 0.0)
 
 
-def test_the_suite_holds_its_tasks():
-    assert {task.name for task in SUITE.tasks} == NAMES_OF_TASKS
-    for alias in ("test_add_kernel", "test_triton_flip", "test_flashattention_fwd"):
-        assert SUITE.task(alias).name == alias.removeprefix("test_")
+def test_the_suite_holds_the_published_tasks():
+    assert len(PUBLISHED) == 31
+    assert {SUITE.task(name).name for name in PUBLISHED} == {task.name for task in SUITE.tasks}
+    assert len(SUITE.tasks) == 31
 
 
 @tasks
-def test_the_instruction_has_its_headings(task):
-    headings = re.findall(r"^(#+) (.*)$", task.instruction, re.M)
-    assert headings == [("#", task.name), *(("##", each) for each in HEADINGS)]
+def test_the_page_is_complete(task):
+    assert list(page.faults(task)) == []
 
 
 @tasks
-def test_the_instruction_gives_the_signature(task):
-    blocks = re.findall(r"```python\n(.*?)\n```", task.instruction, re.S)
-    assert blocks == [f"def {task.signature}"]
+def test_cases_vary_what_must_vary(task):
+    faults = dict(coverage.faults(task))
+    assert {name: text for name, text in faults.items() if name not in task.waivers} == {}
+    idle = set(task.waivers) - set(faults) - {"limit", "eager", "size"}
+    assert not idle, f"nothing has to be waived by {idle}"
 
 
 @tasks
-def test_the_instruction_explains_every_argument_and_output(task):
-    section = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", task.instruction, re.M | re.S))
-    for name in parameters(task):
-        assert f"`{name}`" in section["Arguments"]
-    returned = ast.unparse(function(task).returns)
-    count = returned.count("torch.Tensor")
-    assert len(re.findall(r"^- `\w+`: a new contiguous", section["Returns"], re.M)) == count
-    assert f"`{task.entry_point}`" in section["Rules"]
+def test_numbers_of_cases(task):
+    assert 6 <= len(task.cases) <= 18 and 3 <= len(task.workloads) <= 10 and task.interpreted
 
 
 @tasks
-def test_lines_of_the_instruction_are_short(task):
-    prose = re.sub(r"```.*?```", "", task.instruction, flags=re.S)
-    assert [line for line in prose.splitlines() if len(line) > 120] == []
+def test_equivalents_name_mutants_that_are_tried(task):
+    tried = {mutant.id for mutant in mutation.chosen(task.reference)}
+    reasons = equivalents.read(task.folder, tried)
+    assert len(reasons) <= len(tried) // 2, "more equivalents than mistakes: is the reference full of idle code?"
 
 
-@tasks
-def test_case_ids_are_unique(task):
-    for each in (task.cases, task.workloads, task.interpreted):
-        assert len({case.id for case in each}) == len(each)
-    assert 6 <= len(task.cases) <= 15 and 4 <= len(task.workloads) <= 10 and task.interpreted
+def test_the_committed_proof_is_of_these_tasks():
+    """PROOF.md is made from doctor's runs: `kernel-assay proof RUN RUN -o suites/rocm/PROOF.md`."""
+    text = (FOLDER / "PROOF.md").read_text()
+    rows = re.findall(r"^\| ([\w\\]+) *\| ([0-9a-f]{8}) *\|", text, re.M)
+    proven = {name.replace("\\", ""): digest for name, digest in rows}
+    stale = [task.name for task in SUITE.tasks if proven.get(task.name) != task.digest[:8]]
+    assert not stale, f"changed since they were proven: {stale}: run the doctor on both devices, then make the table"
 
 
 @tasks
@@ -101,35 +85,35 @@ def test_the_reference_is_a_solution(task):
     assert imported - {"triton.tools.tensor_descriptor"} == {"torch", "triton", "triton.language"}
     assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
     entry = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == task.entry_point)
-    assert [each.arg for each in entry.args.args] == parameters(task)
+    assert [each.arg for each in entry.args.args] == page.parameters(task)
     assert "make_block_ptr" not in task.reference and "autotune" not in task.reference
 
 
 @cases
 def test_inputs_outputs_and_oracle_agree(task, case):
     inputs = task.make_inputs(case, Rng(0))
-    assert list(inputs) == parameters(task)
+    assert list(inputs) == page.parameters(task)
     allocated = task.allocate(inputs)
     expected, changed = task.expected(inputs)
-    assert changed == {}
-    assert len(allocated) == ast.unparse(function(task).returns).count("torch.Tensor") == len(expected)
+    assert set(changed) == set(task.mutates)
+    assert len(allocated) == len(expected)
+    assert allocated or task.mutates
     for ours, right in zip(allocated, expected, strict=True):
         assert ours.shape == right.shape
         assert ours.is_contiguous() and ours.device == right.device
         assert right.dtype == torch.float64 if ours.dtype.is_floating_point else right.dtype == ours.dtype
-        # What is right is finite in the output's own dtype, and not all the same unless it must be.
-        assert torch.isfinite(right.to(ours.dtype).to(torch.float64)).all()
+    for name, right in changed.items():
+        assert inputs[name].shape == right.shape
 
 
 @cases
 def test_inputs_follow_the_seed(task, case):
     def flat(seed):
-        return [
-            each.double().sum().item() for each in task.make_inputs(case, Rng(seed)).values() if torch.is_tensor(each)
-        ]
+        values = task.make_inputs(case, Rng(seed)).values()
+        return [each.double().nan_to_num().sum().item() if torch.is_tensor(each) else each for each in values]
 
     assert flat(1) == flat(1)
-    if getattr(case, "fill", "normal") == "normal":
+    if getattr(case, "fill", "") == "normal":
         assert flat(1) != flat(2)
 
 
@@ -139,34 +123,15 @@ def test_costs_are_sane(task):
         cost = task.least_cost(case)
         assert cost.bytes > 0 and cost.flops >= 0
         assert cost.rate is None or cost.rate in H200_FLOPS
-    for case in task.cases:
-        inputs = task.make_inputs(case, Rng(0))
-        tensors = [*(each for each in inputs.values() if torch.is_tensor(each)), *task.allocate(inputs)]
-        assert task.least_cost(case).bytes == sum(each.numel() * each.element_size() for each in tensors)
 
 
 @tasks
 def test_workloads_span_from_short_to_long_but_end(task):
     seconds = [limit_seconds(task, case) for case in task.workloads]
-    assert max(seconds) >= 30e-6, "at least one workload must not be bound by its launch"
+    assert max(seconds) >= 30e-6 or "size" in task.waivers, "at least one workload must not be bound by its launch"
     assert max(seconds) <= 5e-3
 
 
 @tasks
 def test_interpreted_workloads_are_small(task):
     assert all(task.least_cost(case).bytes <= 1 << 21 for case in task.interpreted)
-
-
-@tasks
-def test_dtypes_are_named_on_the_page(task):
-    used = set()
-    for case in (*task.cases, *task.workloads):
-        used |= {case[name] for name in case if name.endswith("dtype")}
-    names = {short: str(dtype).removeprefix("torch.") for dtype, short in NAMES.items()}
-    for short in used:
-        assert names[short] in task.instruction
-
-
-def test_one_tensor_is_as_good_as_a_tuple():
-    for task in SUITE.tasks:
-        assert isinstance(as_tuple(task.allocate(task.make_inputs(task.cases[0], Rng(0)))), tuple)

@@ -27,6 +27,16 @@ task = Task(
     category="attention",
     origin="xformers",
     aliases=("test_flashattention_fwd",),
+    waivers={
+        "limit": (
+            "The matrix units wait for exponentials: at a head dimension of 64 a score costs 256 operations there and"
+            " one of the few units for exponentials. Triton 3.6 can't let warps of a program take turns on Hopper."
+        ),
+        "eager": (
+            "PyTorch calls kernels written for this chip by hand, whose warps take turns at products and exponentials"
+            " (and which leave out the statistics that this task returns)."
+        ),
+    },
     # 16-bit: weights rounded to the dtype of v cost as much as the last rounding. fp32 is that of the statistics:
     # exp2 of the hardware, and scores scaled to its base, cost some digits.
     tolerance=TOLERANCE.by(fp16=(4e-3, 2e-3), bf16=(2e-2, 1.5e-2), fp32=(1e-4, 1e-4)),

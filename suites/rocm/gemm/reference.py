@@ -21,21 +21,23 @@ def _turn(x_ptr, y_ptr, rows, cols, x_stride, y_stride, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def _place(tile, M, N, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP_M: tl.constexpr):
+    """Where a tile starts: tiles that are worked on together are GROUP_M rows of them, column after column."""
+    tiles_m = tl.cdiv(M, BLOCK_M)
+    in_group = GROUP_M * tl.cdiv(N, BLOCK_N)
+    first_m = tile // in_group * GROUP_M
+    height = tl.minimum(tiles_m - first_m, GROUP_M)
+    return (first_m + tile % in_group % height) * BLOCK_M, tile % in_group // height * BLOCK_N
+
+
+@triton.jit
 def _gemm(
     a, b, c, a_scale_ptr, b_scale_ptr, M, N, K, stride_am, stride_ak, stride_bk, stride_bn,
     KIND: tl.constexpr, SCALES: tl.constexpr, LEAKY: tl.constexpr, TMA: tl.constexpr, TMA_C: tl.constexpr,
     A_BY_K: tl.constexpr, B_BY_K: tl.constexpr, EVEN_M: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr, PROMOTE: tl.constexpr,
 ):  # fmt: skip
-    # Programs that run together work on GROUP_M rows of tiles, column after column.
-    pid = tl.program_id(0)
-    tiles_m = tl.cdiv(M, BLOCK_M)
-    tiles_n = tl.cdiv(N, BLOCK_N)
-    in_group = GROUP_M * tiles_n
-    first_m = pid // in_group * GROUP_M
-    height = tl.minimum(tiles_m - first_m, GROUP_M)
-    start_m = (first_m + pid % in_group % height) * BLOCK_M
-    start_n = pid % in_group // height * BLOCK_N
+    start_m, start_n = _place(tl.program_id(0), M, N, BLOCK_M, BLOCK_N, GROUP_M)
 
     offs_m = start_m + tl.arange(0, BLOCK_M)
     offs_n = start_n + tl.arange(0, BLOCK_N)
@@ -96,6 +98,31 @@ def _gemm(
         tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
 
 
+@triton.jit
+def _gemm_by_blocks(
+    a, b, c, M, N, K, TMA_C: tl.constexpr, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr, LEAKY: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
+):  # fmt: skip
+    # A program works on several tiles; loads for the next one begin while the last one is stored.
+    tiles = tl.cdiv(M, BLOCK_M) * tl.cdiv(N, BLOCK_N)
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), flatten=True):
+        start_m, start_n = _place(tile, M, N, BLOCK_M, BLOCK_N, GROUP_M)
+        acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+        for k in range(0, tl.cdiv(K, BLOCK_K)):
+            x = a.load([start_m, k * BLOCK_K]) if A_BY_K else a.load([k * BLOCK_K, start_m]).T
+            y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
+            acc = tl.dot(x, y, acc)
+        if LEAKY:
+            acc = tl.where(acc >= 0, acc, 0.01 * acc)
+        if TMA_C:
+            c.store([start_m, start_n], acc.to(c.dtype))
+        else:
+            offs_m = start_m + tl.arange(0, BLOCK_M)
+            offs_n = start_n + tl.arange(0, BLOCK_N)
+            c_ptrs = c + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
+            tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
+
+
 def _config(m: int, n: int, kind: str, itemsize: int, scales: str, tma: bool) -> tuple[int, int, int, int, int, int]:
     """(BLOCK_M, BLOCK_N, BLOCK_K, GROUP_M, warps, stages), from measurements on Hopper."""
     block_k = 128 // itemsize
@@ -106,9 +133,7 @@ def _config(m: int, n: int, kind: str, itemsize: int, scales: str, tma: bool) ->
             return 128, 128, block_k, 8, 4, 3  # two programs a multiprocessor
         if not tma:
             return 128, 128, block_k, 8, 8, 3  # addresses take registers
-        if kind == "fp8":
-            return 128, 128, block_k, 8, 4, 3
-        return 128, 256, block_k, 16, 8, 4
+        return 128, 256, block_k, 16, 8, 3 if itemsize <= 2 else 4
     if m * n >= 1 << 20:
         return 64, 128, block_k, 8, 4, 4
     if m * n >= 1 << 18:
@@ -149,6 +174,11 @@ def _by_k(x: torch.Tensor) -> torch.Tensor:
     return y[:, :rows]
 
 
+def _programs(x: torch.Tensor, tiles: int) -> int:
+    """As many as there are multiprocessors, and no more than tiles."""
+    return min(tiles, torch.cuda.get_device_properties(x.device).multi_processor_count)
+
+
 def _describe(x: torch.Tensor, block_rows: int, block_cols: int) -> triton.tools.tensor_descriptor.TensorDescriptor:
     from_tensor = triton.tools.tensor_descriptor.TensorDescriptor.from_tensor
     return from_tensor(x, [block_rows, block_cols])
@@ -184,7 +214,15 @@ def gemm(
     if tma:
         a = _describe(a, block_m, block_k) if a_by_k else _describe(a.t(), block_k, block_m)
         b = _describe(b.t(), block_n, block_k) if b_by_k else _describe(b, block_k, block_n)
-    _gemm[(triton.cdiv(m, block_m) * triton.cdiv(n, block_n),)](
+    tiles = triton.cdiv(m, block_m) * triton.cdiv(n, block_n)
+    if tma and size == 2:
+        _gemm_by_blocks[(_programs(c, tiles),)](
+            a, b, _describe(c, block_m, block_n) if tma_c else c, m, n, k,
+            TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k, LEAKY=activation == "leaky_relu",
+            BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
+        )  # fmt: skip
+        return c
+    _gemm[(tiles,)](
         a, b, _describe(c, block_m, block_n) if tma_c else c, a_scale, b_scale, m, n, k, *strides,
         KIND=kind, SCALES=scales, LEAKY=activation == "leaky_relu", TMA=tma, TMA_C=tma_c,
         A_BY_K=a_by_k, B_BY_K=b_by_k,

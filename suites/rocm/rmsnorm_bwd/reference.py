@@ -1,6 +1,6 @@
-"""Backward pass of RMS normalisation. A program holds rows of up to 16384 elements in registers, one after another,
-and with them the sum of its share of the weight's gradient; longer rows are cut into chunks whose products are summed
-first. A last kernel adds up the programs' shares, always in the same order."""
+"""Backward of RMS normalisation. Programs as many as the device holds take rows in turn: each reads a row once, keeps
+it in registers for both gradients, and adds to a sum for the weight's gradient of its own; a second kernel adds those
+sums. Rows longer than registers hold are cut into chunks, whose inner products come first."""
 
 import torch
 import triton
@@ -8,92 +8,89 @@ import triton.language as tl
 
 
 @triton.jit
-def _rows_backward(
-    dy_ptr, x_ptr, weight_ptr, rsigma_ptr, dx_ptr, dweight_ptr, dy_stride, x_stride, n_rows, n_cols,
-    CENTRED: tl.constexpr, UNIT: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr, STAGES: tl.constexpr,
+def _backward_rows(
+    grad_ptr, x_ptr, weight_ptr, rsigma_ptr, dx_ptr, part_ptr, grad_stride, x_stride, n_rows, n_cols,
+    CENTRED: tl.constexpr, UNIT: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
 ):  # fmt: skip
-    dy_stride *= UNIT
+    grad_stride *= UNIT
     x_stride *= UNIT
     n_cols *= UNIT
     col = tl.arange(0, COLS)[None, :]
-    gain = tl.load(weight_ptr + col, mask=col < n_cols, other=0.0).to(tl.float32)
-    if CENTRED:
-        gain += 1.0
-    dweight = tl.zeros((ROWS, COLS), tl.float32)
-    for tile in tl.range(tl.program_id(0), tl.cdiv(n_rows, ROWS), tl.num_programs(0), num_stages=STAGES):
-        row = tile * ROWS + tl.arange(0, ROWS)[:, None]
+    total = tl.zeros((ROWS, COLS), tl.float32)
+    for first in range(tl.program_id(0) * ROWS, n_rows, tl.num_programs(0) * ROWS):
+        row = first + tl.arange(0, ROWS)[:, None]
         mask = (row < n_rows) & (col < n_cols)
+        grad = tl.load(grad_ptr + row * grad_stride + col, mask=mask, other=0.0).to(tl.float32)
         x = tl.load(x_ptr + row * x_stride + col, mask=mask, other=0.0).to(tl.float32)
-        dy = tl.load(dy_ptr + row * dy_stride + col, mask=mask, other=0.0).to(tl.float32)
         rsigma = tl.load(rsigma_ptr + row, mask=row < n_rows, other=0.0)
-        x *= rsigma
-        dweight += dy * x
-        dy *= gain
-        mean = tl.sum(dy * x, axis=1, keep_dims=True) / n_cols
-        dx = (dy - x * mean) * rsigma
+        # Read again for each row, from the cache: registers are what is short.
+        gain = tl.load(weight_ptr + col, mask=col < n_cols, other=0.0).to(tl.float32)
+        if CENTRED:
+            gain += 1.0
+        total += grad * (x * rsigma)
+        grad *= gain
+        inner = tl.sum(grad * x, axis=1, keep_dims=True) / n_cols
+        dx = rsigma * (grad - x * (rsigma * rsigma * inner))
         tl.store(dx_ptr + row * n_cols + col, dx.to(dx_ptr.dtype.element_ty), mask=mask)
-    total = tl.sum(dweight, axis=0, keep_dims=True).to(dweight_ptr.dtype.element_ty)
-    tl.store(dweight_ptr + tl.program_id(0) * n_cols + col, total, mask=col < n_cols)
+    total = tl.sum(total, axis=0, keep_dims=True)
+    tl.store(part_ptr + tl.program_id(0) * n_cols + col, total.to(part_ptr.dtype.element_ty), mask=col < n_cols)
 
 
 @triton.jit
 def _chunk_products(
-    dy_ptr, x_ptr, weight_ptr, part_ptr, dy_stride, x_stride, n_cols, n_chunks,
+    grad_ptr, x_ptr, weight_ptr, inner_ptr, grad_stride, x_stride, n_cols, n_chunks,
     CENTRED: tl.constexpr, UNIT: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    dy_stride *= UNIT
+    grad_stride *= UNIT
     x_stride *= UNIT
     n_cols *= UNIT
     row = tl.program_id(1)
     chunk = tl.program_id(0)
     col = chunk * CHUNK + tl.arange(0, CHUNK)
+    grad = tl.load(grad_ptr + row * grad_stride + col, mask=col < n_cols, other=0.0).to(tl.float32)
     x = tl.load(x_ptr + row * x_stride + col, mask=col < n_cols, other=0.0).to(tl.float32)
-    dy = tl.load(dy_ptr + row * dy_stride + col, mask=col < n_cols, other=0.0).to(tl.float32)
     gain = tl.load(weight_ptr + col, mask=col < n_cols, other=0.0).to(tl.float32)
     if CENTRED:
         gain += 1.0
-    tl.store(part_ptr + row * n_chunks + chunk, tl.sum(x * dy * gain, axis=0))
+    tl.store(inner_ptr + row * n_chunks + chunk, tl.sum(grad * gain * x, axis=0))
 
 
 @triton.jit
-def _chunk_backward(
-    dy_ptr, x_ptr, weight_ptr, rsigma_ptr, dx_ptr, dweight_ptr, part_ptr, dy_stride, x_stride, n_rows, n_cols, n_chunks,
+def _backward_chunks(
+    grad_ptr, x_ptr, weight_ptr, rsigma_ptr, inner_ptr, dx_ptr, part_ptr,
+    grad_stride, x_stride, n_rows, n_cols, n_chunks,
     CENTRED: tl.constexpr, UNIT: tl.constexpr, CHUNK: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
-    dy_stride *= UNIT
+    grad_stride *= UNIT
     x_stride *= UNIT
     n_cols *= UNIT
     col = tl.program_id(0) * CHUNK + tl.arange(0, CHUNK)
-    chunk = tl.arange(0, CHUNKS)
     gain = tl.load(weight_ptr + col, mask=col < n_cols, other=0.0).to(tl.float32)
     if CENTRED:
         gain += 1.0
-    dweight = tl.zeros((CHUNK,), tl.float32)
+    chunk = tl.arange(0, CHUNKS)
+    total = tl.zeros((CHUNK,), tl.float32)
     for row in range(tl.program_id(1), n_rows, tl.num_programs(1)):
+        grad = tl.load(grad_ptr + row * grad_stride + col, mask=col < n_cols, other=0.0).to(tl.float32)
         x = tl.load(x_ptr + row * x_stride + col, mask=col < n_cols, other=0.0).to(tl.float32)
-        dy = tl.load(dy_ptr + row * dy_stride + col, mask=col < n_cols, other=0.0).to(tl.float32)
         rsigma = tl.load(rsigma_ptr + row)
-        part = tl.load(part_ptr + row * n_chunks + chunk, mask=chunk < n_chunks, other=0.0)
-        mean = tl.sum(part, axis=0) * rsigma / n_cols
-        x *= rsigma
-        dweight += dy * x
-        dx = (dy * gain - x * mean) * rsigma
+        parts = tl.load(inner_ptr + row * n_chunks + chunk, mask=chunk < n_chunks, other=0.0)
+        inner = tl.sum(parts, axis=0) / n_cols
+        total += grad * (x * rsigma)
+        dx = rsigma * (grad * gain - x * (rsigma * rsigma * inner))
         tl.store(dx_ptr + row * n_cols + col, dx.to(dx_ptr.dtype.element_ty), mask=col < n_cols)
-    total = dweight.to(dweight_ptr.dtype.element_ty)
-    tl.store(dweight_ptr + tl.program_id(1) * n_cols + col, total, mask=col < n_cols)
+    tl.store(part_ptr + tl.program_id(1) * n_cols + col, total.to(part_ptr.dtype.element_ty), mask=col < n_cols)
 
 
 @triton.jit
-def _sum_shares(share_ptr, dweight_ptr, n_shares, n_cols, UNIT: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr):
-    n_cols *= UNIT
-    col = tl.program_id(0) * COLS + tl.arange(0, COLS)[None, :]
-    row = tl.arange(0, ROWS)[:, None]
-    dweight = tl.zeros((ROWS, COLS), tl.float32)
-    for start in range(0, n_shares, ROWS):
-        mask = (start + row < n_shares) & (col < n_cols)
-        dweight += tl.load(share_ptr + (start + row) * n_cols + col, mask=mask, other=0.0)
-    total = tl.sum(dweight, axis=0, keep_dims=True).to(dweight_ptr.dtype.element_ty)
-    tl.store(dweight_ptr + col, total, mask=col < n_cols)
+def _sum_parts(part_ptr, dweight_ptr, n_parts, n_cols, PARTS: tl.constexpr, BLOCK: tl.constexpr):
+    col = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[None, :]
+    total = tl.zeros((PARTS, BLOCK), tl.float32)
+    for first in range(0, n_parts, PARTS):
+        part = first + tl.arange(0, PARTS)[:, None]
+        total += tl.load(part_ptr + part * n_cols + col, mask=(part < n_parts) & (col < n_cols), other=0.0)
+    total = tl.sum(total, axis=0, keep_dims=True)
+    tl.store(dweight_ptr + col, total.to(dweight_ptr.dtype.element_ty), mask=col < n_cols)
 
 
 def _unit(*sizes: int) -> int:
@@ -109,48 +106,48 @@ def _in_chunks(rows: int, cols: int) -> bool:
     return cols > 16384
 
 
-def _config(rows: int, cols: int, itemsize: int) -> tuple[int, int, int, int, int, int]:
-    """(rows at once, programs, warps, stages) for rows in registers, (elements per chunk, programs per chunk, warps,
-    unused) for longer ones; (shares at once, columns per program) for the sum of shares, in 4 warps."""
+def _config(rows: int, cols: int, itemsize: int, processors: int) -> tuple[int, int, int]:
+    """(rows per program, warps, programs at most) for rows in registers; (elements per chunk, warps, programs at most
+    for each chunk) for longer ones."""
     if _in_chunks(rows, cols):
-        return 2048, max(1, min(triton.cdiv(rows, 2), 264 * 2048 // cols)), 4, 1, 8, 128
+        return 2048, 4, max(1, 8 * processors // triton.cdiv(cols, 2048))
     block = triton.next_power_of_2(cols)
+    if block <= 1024:
+        return max(1, min(8192 // block, 64)), 16, processors
     together = max(1, 4096 // block)
-    warps = max(4, min(16, block // 1024))
-    # Each program takes two tiles at least: its share of the weight's gradient has to be written and read again.
-    programs = min(triton.cdiv(triton.cdiv(rows, together), 2), 132 * 16 // warps)
-    return together, programs, warps, 1, 32, 32
+    warps = min(16, together * block // (512 if itemsize == 4 else 1024))
+    return together, warps, processors * (16 // warps)
 
 
 def rmsnorm_bwd(
-    grad_output: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, rsigma: torch.Tensor, zero_centered_gamma: bool
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, rsigma: torch.Tensor, zero_centered_gamma: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     n_rows, n_cols = x.shape
     dx = torch.empty((n_rows, n_cols), dtype=x.dtype, device=x.device)
-    dweight = torch.empty((n_cols,), dtype=x.dtype, device=x.device)
-    unit = _unit(grad_output.stride(0), x.stride(0), n_cols)
-    sizes = grad_output.stride(0) // unit, x.stride(0) // unit, n_rows, n_cols // unit
+    dweight = torch.empty((n_cols,), dtype=weight.dtype, device=x.device)
+    unit = _unit(grad.stride(0), x.stride(0), n_cols)
+    strides, cols = (grad.stride(0) // unit, x.stride(0) // unit), n_cols // unit
     centred = bool(zero_centered_gamma)
-    size, programs, warps, stages, shares, across = _config(n_rows, n_cols, x.element_size())
-    share = dweight if programs == 1 else torch.empty((programs, n_cols), dtype=torch.float32, device=x.device)
-    if not _in_chunks(n_rows, n_cols):
-        _rows_backward[(programs,)](
-            grad_output, x, weight, rsigma, dx, share, *sizes,
-            CENTRED=centred, UNIT=unit, ROWS=size, COLS=triton.next_power_of_2(n_cols), STAGES=stages, num_warps=warps,
+    processors = torch.cuda.get_device_properties(x.device).multi_processor_count
+    size, warps, most = _config(n_rows, n_cols, x.element_size(), processors)
+    in_chunks = _in_chunks(n_rows, n_cols)
+    n_parts = min(most, n_rows if in_chunks else triton.cdiv(n_rows, size))
+    part = torch.empty((n_parts, n_cols), dtype=torch.float32, device=x.device) if n_parts > 1 else dweight
+    if not in_chunks:
+        _backward_rows[(n_parts,)](
+            grad, x, weight, rsigma, dx, part, *strides, n_rows, cols,
+            CENTRED=centred, UNIT=unit, ROWS=size, COLS=triton.next_power_of_2(n_cols), num_warps=warps,
         )  # fmt: skip
     else:
         n_chunks = triton.cdiv(n_cols, size)
-        part = torch.empty((n_rows, n_chunks), dtype=torch.float32, device=x.device)
+        inner = torch.empty((n_rows, n_chunks), dtype=torch.float32, device=x.device)
         _chunk_products[(n_chunks, n_rows)](
-            grad_output, x, weight, part, *sizes[:2], sizes[3], n_chunks,
-            CENTRED=centred, UNIT=unit, CHUNK=size, num_warps=warps,
-        )  # fmt: skip
-        _chunk_backward[(n_chunks, programs)](
-            grad_output, x, weight, rsigma, dx, share, part, *sizes, n_chunks,
+            grad, x, weight, inner, *strides, cols, n_chunks, CENTRED=centred, UNIT=unit, CHUNK=size, num_warps=warps
+        )
+        _backward_chunks[(n_chunks, n_parts)](
+            grad, x, weight, rsigma, inner, dx, part, *strides, n_rows, cols, n_chunks,
             CENTRED=centred, UNIT=unit, CHUNK=size, CHUNKS=triton.next_power_of_2(n_chunks), num_warps=warps,
         )  # fmt: skip
-    if programs > 1:
-        _sum_shares[(triton.cdiv(n_cols, across),)](
-            share, dweight, programs, n_cols // unit, UNIT=unit, ROWS=shares, COLS=across, num_warps=4
-        )
+    if n_parts > 1:
+        _sum_parts[(triton.cdiv(n_cols, 64),)](part, dweight, n_parts, n_cols, PARTS=32, BLOCK=64, num_warps=4)
     return dx, dweight

@@ -17,6 +17,12 @@ task = Task(
     level=4,
     category="normalisation",
     origin="aiter",
+    waivers={
+        "limit": (
+            "The weight's gradient takes a second kernel and sums that the first one leaves in memory: where the whole"
+            " is done in 20 to 40 µs, that is half of it. Matrices of 8192 by 8192 come to 87 % and more."
+        ),
+    },
     cases=[
         case(rows=1, cols=1, pad=0, fill="normal", eps=1.0, centred=False, dtype="fp32"),
         *grid(rows=33, cols=781, pad=0, fill="normal", eps=1e-5, centred=[False, True], dtype=["fp32", "bf16"]),

@@ -1,0 +1,175 @@
+"""Matrix product: tiles in an order that shares operands in the L2 cache, sizes chosen by shape.
+
+On Hopper, blocks of large operands come by tensor descriptors (TMA), which need 16-byte alignment; elsewhere, and where
+rows are not aligned, by pointers. Tensor cores take float32 along K only: a large operand that lies the other way is
+turned first."""
+
+import torch
+import triton
+import triton.language as tl
+import triton.tools.tensor_descriptor
+
+
+@triton.jit
+def _turn(x_ptr, y_ptr, rows, cols, x_stride, y_stride, BLOCK: tl.constexpr):
+    """y[j, i] = x[i, j], both row-major."""
+    row = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK))[:, None]
+    col = (tl.program_id(1) * BLOCK + tl.arange(0, BLOCK))[None, :]
+    x = tl.load(x_ptr + row * x_stride + col, mask=(row < rows) & (col < cols))
+    row, col = tl.trans(row), tl.trans(col)
+    tl.store(y_ptr + col * y_stride + row, tl.trans(x), mask=(row < rows) & (col < cols))
+
+
+@triton.jit
+def _place(tile, M, N, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP_M: tl.constexpr):
+    """Where a tile starts: tiles that are worked on together are GROUP_M rows of them, column after column."""
+    tiles_m = tl.cdiv(M, BLOCK_M)
+    in_group = GROUP_M * tl.cdiv(N, BLOCK_N)
+    first_m = tile // in_group * GROUP_M
+    height = tl.minimum(tiles_m - first_m, GROUP_M)
+    return (first_m + tile % in_group % height) * BLOCK_M, tile % in_group // height * BLOCK_N
+
+
+@triton.jit
+def _matmul(
+    a, b, c, M, N, K, stride_am, stride_ak, stride_bk, stride_bn,
+    TMA: tl.constexpr, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
+    EVEN_M: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
+):  # fmt: skip
+    start_m, start_n = _place(tl.program_id(0), M, N, BLOCK_M, BLOCK_N, GROUP_M)
+
+    offs_m = start_m + tl.arange(0, BLOCK_M)
+    offs_n = start_n + tl.arange(0, BLOCK_N)
+    offs_k = tl.arange(0, BLOCK_K)
+    if not TMA:
+        # Ragged edges read the last row or column again.
+        rows = offs_m if EVEN_M else tl.minimum(offs_m, M - 1)
+        cols = offs_n if EVEN_N else tl.minimum(offs_n, N - 1)
+        a_ptrs = a + (rows[:, None] * stride_am + offs_k[None, :] * stride_ak)
+        b_ptrs = b + (offs_k[:, None] * stride_bk + cols[None, :] * stride_bn)
+
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for k in range(0, tl.cdiv(K, BLOCK_K)):
+        if TMA:
+            x = a.load([start_m, k * BLOCK_K]) if A_BY_K else a.load([k * BLOCK_K, start_m]).T
+            y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
+        elif EVEN_K:
+            x = tl.load(a_ptrs)
+            y = tl.load(b_ptrs)
+        else:
+            left = K - k * BLOCK_K
+            x = tl.load(a_ptrs, mask=offs_k[None, :] < left, other=0.0)
+            y = tl.load(b_ptrs, mask=offs_k[:, None] < left, other=0.0)
+        acc = tl.dot(x, y, acc)
+        if not TMA:
+            a_ptrs += BLOCK_K * stride_ak
+            b_ptrs += BLOCK_K * stride_bk
+
+    c_ptrs = c + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
+    tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
+
+
+@triton.jit
+def _matmul_by_blocks(
+    a, b, c, M, N, K, TMA_C: tl.constexpr, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
+):  # fmt: skip
+    # A program works on several tiles; loads for the next one begin while the last one is stored.
+    tiles = tl.cdiv(M, BLOCK_M) * tl.cdiv(N, BLOCK_N)
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), flatten=True):
+        start_m, start_n = _place(tile, M, N, BLOCK_M, BLOCK_N, GROUP_M)
+        acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+        for k in range(0, tl.cdiv(K, BLOCK_K)):
+            x = a.load([start_m, k * BLOCK_K]) if A_BY_K else a.load([k * BLOCK_K, start_m]).T
+            y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
+            acc = tl.dot(x, y, acc)
+        if TMA_C:
+            c.store([start_m, start_n], acc.to(c.dtype))
+        else:
+            offs_m = start_m + tl.arange(0, BLOCK_M)
+            offs_n = start_n + tl.arange(0, BLOCK_N)
+            c_ptrs = c + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
+            tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
+
+
+def _config(m: int, n: int, k: int, itemsize: int, tma: bool) -> tuple[int, int, int, int, int, int]:
+    """(BLOCK_M, BLOCK_N, BLOCK_K, GROUP_M, warps, stages)."""
+    block_k = 128 // itemsize
+    if m * n >= 120 * 128 * 256:  # enough of the largest tiles for all multiprocessors
+        if tma:
+            return 128, 256, block_k, 16, 8, 3 if itemsize == 2 else 4
+        return 128, 128, block_k, 8, 8, 3  # addresses take registers
+    if m * n >= 1 << 20:
+        return 64, 128, block_k, 8, 4, 4
+    if m * n >= 1 << 18:
+        return 64, 64, block_k, 8, 4, 4
+    # The launch outweighs the work: small tiles, and as much of K at once as there is.
+    return 32, 32, min(256 // itemsize, max(16, triton.next_power_of_2(k))), 8, 4, 3
+
+
+def _has_tma(m: int, n: int, k: int) -> bool:
+    """Descriptors are made on the host, at every call: they pay for large products only."""
+    if m * n * k < 1 << 35:
+        return False
+    return torch.version.hip is None and torch.cuda.get_device_capability()[0] >= 9
+
+
+def _aligned(x: torch.Tensor) -> bool:
+    """Base and rows (or columns) at multiples of 16 bytes, as descriptors need them."""
+    return x.data_ptr() % 16 == 0 and max(x.stride()) * x.element_size() % 16 == 0
+
+
+def _along_k(x: torch.Tensor) -> torch.Tensor:
+    """The matrix with stride 1 along its rows: itself, or a copy whose rows are aligned."""
+    if x.stride(1) == 1:
+        return x
+    rows, cols = x.shape
+    y = torch.empty((rows, triton.cdiv(cols, 16) * 16), dtype=x.dtype, device=x.device)
+    block = 64
+    grid = (triton.cdiv(cols, block), triton.cdiv(rows, block))
+    _turn[grid](x, y, cols, rows, x.stride(1), y.stride(0), BLOCK=block, num_warps=8)
+    return y[:, :cols]
+
+
+def _programs(x: torch.Tensor, tiles: int) -> int:
+    """As many as there are multiprocessors, and no more than tiles."""
+    return min(tiles, torch.cuda.get_device_properties(x.device).multi_processor_count)
+
+
+def _describe(x: torch.Tensor, block_rows: int, block_cols: int) -> triton.tools.tensor_descriptor.TensorDescriptor:
+    from_tensor = triton.tools.tensor_descriptor.TensorDescriptor.from_tensor
+    return from_tensor(x, [block_rows, block_cols])
+
+
+def block_pointer_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    (m, k), n = a.shape, b.shape[1]
+    c = torch.empty((m, n), dtype=a.dtype, device=a.device)
+    size = a.element_size()
+    tma, tma_c, a_by_k, b_by_k = _has_tma(m, n, k), False, True, True
+    if tma:
+        if size == 4 and min(m, n) >= 1024:
+            a, b = _along_k(a), _along_k(b.t()).t()  # a copy costs little against the product
+        a_by_k, b_by_k = a.stride(1) == 1, b.stride(0) == 1
+        tma = _aligned(a) and _aligned(b) and (size == 2 or (a_by_k and b_by_k))
+        tma_c = tma and size == 2 and _aligned(c)  # a tile of 4-byte results would not fit
+    block_m, block_n, block_k, group_m, warps, stages = _config(m, n, k, size, tma)
+    if torch.version.hip is not None:
+        stages = 2  # 64 KiB of shared memory hold one buffer of the largest tiles
+    strides = (*a.stride(), *b.stride())
+    if tma:
+        a = _describe(a, block_m, block_k) if a_by_k else _describe(a.t(), block_k, block_m)
+        b = _describe(b.t(), block_n, block_k) if b_by_k else _describe(b, block_k, block_n)
+    tiles = triton.cdiv(m, block_m) * triton.cdiv(n, block_n)
+    if tma and size == 2:
+        _matmul_by_blocks[(_programs(c, tiles),)](
+            a, b, _describe(c, block_m, block_n) if tma_c else c, m, n, k, TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
+            BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
+        )  # fmt: skip
+        return c
+    _matmul[(tiles,)](
+        a, b, c, m, n, k, *strides, TMA=tma, A_BY_K=a_by_k, B_BY_K=b_by_k,
+        EVEN_M=m % block_m == 0, EVEN_N=n % block_n == 0, EVEN_K=k % block_k == 0,
+        BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
+    )  # fmt: skip
+    return c
