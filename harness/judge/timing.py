@@ -91,7 +91,11 @@ def time_workload(
 ) -> Timing:
     """Time one workload. Raises CandidateFailed if the candidate fails, is wrong, or claims what can't be."""
     values = list(inputs.values())
-    rolled = [i for i, (name, value) in enumerate(inputs.items()) if name in task.redrawn or _floating(value)]
+    rolled = [
+        i
+        for i, (name, value) in enumerate(inputs.items())
+        if _floating(value) or (name in task.redrawn and value is not None)
+    ]
     copied = [i for i, name in enumerate(inputs) if name in task.mutates and i not in rolled]
     watch = [i for i, name in enumerate(inputs) if name in task.mutates]
     layout = task.allocate(inputs)

@@ -77,7 +77,10 @@ def _matmul_by_blocks(
             y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
             acc = tl.dot(x, y, acc)
         if TMA_C:
-            c.store([start_m, start_n], acc.to(c.dtype))
+            halves = tl.permute(tl.reshape(acc, (BLOCK_M, 2, BLOCK_N // 2)), (0, 2, 1))
+            left_half, right_half = tl.split(halves)
+            c.store([start_m, start_n], left_half.to(c.dtype))
+            c.store([start_m, start_n + BLOCK_N // 2], right_half.to(c.dtype))
         else:
             offs_m = start_m + tl.arange(0, BLOCK_M)
             offs_n = start_n + tl.arange(0, BLOCK_N)
@@ -144,14 +147,16 @@ def cast_matmul(a: torch.Tensor, b: torch.Tensor, dot_dtype: str, out_dtype: str
         a, b = _cast(a, _TORCH[dot_dtype]), _cast(b, _TORCH[dot_dtype])
         a_by_k, b_by_k = a.stride(1) == 1, b.stride(0) == 1
         tma = _aligned(a) and _aligned(b)
-        tma_c = tma and c.element_size() == 2 and _aligned(c)  # a tile of 4-byte results would not fit
+        tma_c = tma and _aligned(c)
     block_m, block_n, block_k, group_m, warps, stages = _config(m, n, k, tma)
     tiles = triton.cdiv(m, block_m) * triton.cdiv(n, block_n)
     if tma:
+        if not tma_c:
+            stages = 2  # a tile of 4-byte results on its way to pointers takes much of the shared memory
         a = _describe(a, block_m, block_k) if a_by_k else _describe(a.t(), block_k, block_m)
         b = _describe(b.t(), block_n, block_k) if b_by_k else _describe(b, block_k, block_n)
         _matmul_by_blocks[(_programs(c, tiles),)](
-            a, b, _describe(c, block_m, block_n) if tma_c else c, m, n, k, TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
+            a, b, _describe(c, block_m, block_n // 2) if tma_c else c, m, n, k, TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
             BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
         )  # fmt: skip
         return c

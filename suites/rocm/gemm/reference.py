@@ -133,7 +133,9 @@ def _config(m: int, n: int, kind: str, itemsize: int, scales: str, tma: bool) ->
             return 128, 128, block_k, 8, 4, 3  # two programs a multiprocessor
         if not tma:
             return 128, 128, block_k, 8, 8, 3  # addresses take registers
-        return 128, 256, block_k, 16, 8, 3 if itemsize <= 2 else 4
+        if kind == "fp8":
+            return 128, 128, block_k, 8, 4, 3
+        return 128, 256, block_k, 16, 8, 3 if itemsize == 2 else 4
     if m * n >= 1 << 20:
         return 64, 128, block_k, 8, 4, 4
     if m * n >= 1 << 18:
