@@ -7,6 +7,8 @@ the oracle. Rounds go on until the interval of the speedup is narrow enough, or 
 On a GPU the claimed times come from device events in the candidate's process, and are bounded by two things it can't
 reach: the judge's clock around the whole block (less what the same block costs the reference beyond its own events),
 and the hardware's limit. On the interpreter the judge's clock is the only one.
+
+The device is held alone, under its lease, for the rounds: other processes compile, copy and check meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 import torch
 
 from harness.device import Device, Peaks
+from harness.engine.lease import lease
 from harness.errors import InfrastructureError
 from harness.judge.compare import compare, expect
 from harness.judge.statistics import Ratio, paired_ratio
@@ -135,31 +138,32 @@ def time_workload(
             if not device.interpreted:
                 _, wall = side.block(drawn, rolled, copied, left())
                 calls = max(1, min(calls, int(limits.block_us / wall)))
-    for name, side in {} if device.interpreted else sides.items():
-        with _blame(name, task, case):
-            side.block(shifts(calls), rolled, copied, left())
+    with lease(device.uuid):
+        for name, side in {} if device.interpreted else sides.items():
+            with _blame(name, task, case):
+                side.block(shifts(calls), rolled, copied, left())
 
-    start = time.monotonic()
-    ratio: Ratio | None = None
-    checked = set(
-        range(limits.max_rounds)
-        if device.interpreted
-        else rng.sample(range(limits.few_rounds), 1) + rng.sample(range(limits.min_rounds), CHECKED_BLOCKS)
-    )
-    for number in range(limits.max_rounds):
-        for name in rng.sample(sorted(sides), 2):
-            drawn = shifts(calls)
-            with _blame(name, task, case, timed=True):
-                claim, wall = sides[name].block(drawn, rolled, copied, left())
-                sides[name].claims.append(claim)
-                sides[name].walls.append(wall)
-                if name == "candidate" and number in checked:
-                    check(drawn, Outcome.TIMED_WRONG)
-        spent = time.monotonic() - start > limits.seconds
-        if number + 1 >= (limits.few_rounds if spent else limits.min_rounds):
-            ratio = paired_ratio(sides["reference"].claims, sides["candidate"].claims)
-            if spent or ratio.width < limits.width:
-                break
+        start = time.monotonic()
+        ratio: Ratio | None = None
+        checked = set(
+            range(limits.max_rounds)
+            if device.interpreted
+            else rng.sample(range(limits.few_rounds), 1) + rng.sample(range(limits.min_rounds), CHECKED_BLOCKS)
+        )
+        for number in range(limits.max_rounds):
+            for name in rng.sample(sorted(sides), 2):
+                drawn = shifts(calls)
+                with _blame(name, task, case, timed=True):
+                    claim, wall = sides[name].block(drawn, rolled, copied, left())
+                    sides[name].claims.append(claim)
+                    sides[name].walls.append(wall)
+                    if name == "candidate" and number in checked:
+                        check(drawn, Outcome.TIMED_WRONG)
+            spent = time.monotonic() - start > limits.seconds
+            if number + 1 >= (limits.few_rounds if spent else limits.min_rounds):
+                ratio = paired_ratio(sides["reference"].claims, sides["candidate"].claims)
+                if spent or ratio.width < limits.width:
+                    break
     for name, side in sides.items():
         with _blame(name, task, case):
             side.process.release(left())

@@ -156,7 +156,8 @@ def cast_matmul(a: torch.Tensor, b: torch.Tensor, dot_dtype: str, out_dtype: str
         a = _describe(a, block_m, block_k) if a_by_k else _describe(a.t(), block_k, block_m)
         b = _describe(b.t(), block_n, block_k) if b_by_k else _describe(b, block_k, block_n)
         _matmul_by_blocks[(_programs(c, tiles),)](
-            a, b, _describe(c, block_m, block_n // 2) if tma_c else c, m, n, k, TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
+            a, b, _describe(c, block_m, block_n // 2) if tma_c else c, m, n, k,
+            TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
             BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
         )  # fmt: skip
         return c
