@@ -60,7 +60,7 @@ def load_suite(folder: Path) -> Suite:
     if missing:
         raise SuiteError(f"{manifest}: give {', '.join(missing)} as text")
     folders = sorted(
-        path for path in folder.iterdir() if path.is_dir() and all((path / f).exists() for f in TASK_FILES)
+        path for path in folder.iterdir() if path.is_dir() and any((path / f).exists() for f in TASK_FILES)
     )
     tasks = tuple(load_task(path, about["name"]) for path in folders)
     if not tasks:

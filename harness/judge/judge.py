@@ -17,7 +17,8 @@ import random
 import secrets
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -220,11 +221,15 @@ class _Trial:
         deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
         process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
-        ordered = sorted(self.cases, key=lambda case: task.least_cost(case).bytes)
+        ordered = [
+            *sorted(self.task.cases, key=lambda case: task.least_cost(case).bytes),
+            *(self.task.workloads if scope.workloads else ()),
+        ]
         for repeat in range(scope.seeds):
             for number, case in enumerate(ordered):
                 begin = time.monotonic()
-                returned, failure = self._try(process, case, deadline, repeat, 0)
+                with self._room_for(process, number >= len(self.task.cases)):
+                    returned, failure = self._try(process, case, deadline, repeat, 0)
                 spent = time.monotonic() - begin
                 if self.slowest is None or spent > self.slowest[1]:
                     self.slowest = (case.id, spent)
@@ -237,6 +242,17 @@ class _Trial:
                     raise wrong
         if wrong is not None:
             raise wrong
+
+    @contextmanager
+    def _room_for(self, process: CandidateProcess, large: bool) -> Iterator[None]:
+        """Workloads fill much of a device: they are checked one process at a time, which then gives its memory back."""
+        if not large or self.judge.device.interpreted:
+            yield
+            return
+        with lease(self.judge.device.uuid):
+            yield
+            process.release(self.judge.limits.stage_seconds)
+            torch.cuda.empty_cache()
 
     def time_all(self, process: CandidateProcess) -> None:
         """Speedup: every workload beside the reference, the device held alone."""
@@ -253,6 +269,9 @@ class _Trial:
                 judge._drop_reference()
                 raise
             self.timings.append(timed)
+            if not judge.device.interpreted:
+                del inputs
+                torch.cuda.empty_cache()
 
     def praise(self) -> str:
         """The sentence of a right candidate."""

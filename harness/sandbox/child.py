@@ -146,6 +146,8 @@ class _Session:
 
     def release(self) -> dict[str, Any]:
         self.base_args, self.sets, self.results = [], [], []
+        if self.device != "cpu":
+            torch.cuda.empty_cache()  # others work on the device, too
         return {}
 
     def _values(self, args: list[Any]) -> list[Any]:

@@ -17,8 +17,15 @@ def redrawn(value: torch.Tensor | int, shift: int) -> torch.Tensor | int:
 
 
 def rotated(tensor: torch.Tensor, shift: int) -> torch.Tensor:
-    """A new tensor with the same shape and strides, its storage rotated by `shift` elements."""
+    """A new tensor with the same shape and strides, its elements rotated by `shift` places: in the order of memory, or,
+    where something stands between them that is not the tensor's, in that of its axes."""
     length = span(tensor)
+    if length > tensor.numel():
+        fresh = torch.empty(length, dtype=tensor.dtype, device=tensor.device)
+        fresh.copy_(tensor.as_strided((length,), (1,), tensor.storage_offset()))
+        fresh = fresh.as_strided(tensor.shape, tensor.stride())
+        fresh.copy_(rotated(tensor.contiguous(), shift))
+        return fresh
     flat = tensor.as_strided((length,), (1,), tensor.storage_offset())
     fresh = torch.empty(length, dtype=tensor.dtype, device=tensor.device)
     shift = shift % length if length else 0
