@@ -110,7 +110,9 @@ def test_inputs_outputs_and_oracle_agree(task, case):
 def test_inputs_follow_the_seed(task, case):
     def flat(seed):
         values = task.make_inputs(case, Rng(seed)).values()
-        return [each.double().nan_to_num(0.0, 1e3, -1e3).sum().item() if torch.is_tensor(each) else each for each in values]
+        return [
+            each.double().nan_to_num(0.0, 1e3, -1e3).sum().item() if torch.is_tensor(each) else each for each in values
+        ]
 
     assert flat(1) == flat(1)
     if getattr(case, "fill", "") == "normal":
