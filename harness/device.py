@@ -100,6 +100,11 @@ class Device:
         """As PyTorch names it: `cpu`, `cuda:0`."""
         return "cpu" if self.interpreted else f"cuda:{self.index}"
 
+    @property
+    def memory(self) -> int:
+        """Bytes on the GPU; 0 for the interpreter."""
+        return 0 if self.interpreted else int(torch.cuda.get_device_properties(self.index).total_memory)
+
     def visibility(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Environment variables under which a process sees this GPU alone, as its number 0."""
         if self.interpreted:

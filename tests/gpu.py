@@ -4,7 +4,8 @@
 
 Parts: `tests` (those marked `gpu`, and the hostile candidates on the GPU), `doctor` (every task of suite rocm examined,
 first what may run side by side, then what is timed), and any solver's name (suite rocm judged with it). By default
-tests, doctor, reference, nop and geak. Records go to OUT (environment variable) or `runs/`.
+tests, doctor, reference, nop and geak. Records go to OUT (environment variable) or `runs/`; what is recorded there
+already, by a command that was cut short, is continued.
 """
 
 from __future__ import annotations
@@ -34,6 +35,19 @@ class Part:
     log: Path
     good: tuple[int, ...] = (0,)
     """Exit codes that are no trouble: solvers may be wrong (1)."""
+    record: Path | None = None
+    """Where it is recorded: begun if it is not there, continued if it is."""
+
+    @property
+    def command(self) -> list[str]:
+        """What to run now."""
+        if self.record is None:
+            where = []
+        elif any((self.record / name).exists() for name in ("run.json", "doctor.json")):
+            where = [f"--resume={self.record}"]
+        else:
+            where = [f"--run-dir={self.record}"]
+        return [sys.executable, "-m", "pytest", *self.arguments, *where]
 
 
 def parts(names: list[str], device: str, out: Path) -> list[Part]:
@@ -44,16 +58,16 @@ def parts(names: list[str], device: str, out: Path) -> list[Part]:
         if name == "tests":
             found.append(Part("tests on the GPU", ("tests/gpu_tests", "tests/hostile", *common), out / "tests.log"))
         elif name == "doctor":
-            first = ("suites/rocm", "--doctor", f"--run-dir={doctor}", "-k", "not limit", f"-n{SIDE_BY_SIDE}")
-            last = ("suites/rocm", "--doctor", f"--resume={doctor}", "-k", "limit", f"-n{TIMED}")
-            found.append(Part("doctor, checks", (*first, *common), out / "doctor-checks.log"))
-            found.append(Part("doctor, limits", (*last, *common), out / "doctor-limits.log"))
+            for kind, chosen, many in (("checks", "not limit", SIDE_BY_SIDE), ("limits", "limit", TIMED)):
+                arguments = ("suites/rocm", "--doctor", "-k", chosen, f"-n{many}", *common)
+                found.append(Part(f"doctor, {kind}", arguments, out / f"doctor-{kind}.log", record=doctor))
         else:
             folder = out / f"run-{name.replace(':', '-')}"
-            run = ("suites/rocm", f"--solver={name}", f"--run-dir={folder}", "--benchmark-disable")
+            run = ("suites/rocm", f"--solver={name}", "--benchmark-disable")
             many = (f"-n{TIMED}",) if name.startswith("geak") else ()
             good = (0,) if name == "reference" else (0, 1)
-            found.append(Part(f"suite rocm, {name}", (*run, *many, *common), out / f"{folder.name}.log", good))
+            arguments = (*run, *many, *common)
+            found.append(Part(f"suite rocm, {name}", arguments, out / f"{folder.name}.log", good, folder))
     return found
 
 
@@ -66,9 +80,9 @@ def main(arguments: list[str]) -> int:
     failed = 0
     for part in parts(names, device, out):
         start = time.monotonic()
-        with part.log.open("w") as file:
+        with part.log.open("a") as file:
             code = subprocess.run(
-                [sys.executable, "-m", "pytest", *part.arguments],
+                part.command,
                 cwd=ROOT,
                 stdout=file,
                 stderr=subprocess.STDOUT,

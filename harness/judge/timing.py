@@ -54,8 +54,9 @@ class TimingLimits:
     """For one workload, compilation included: a candidate that needs longer fails the stage."""
     few_rounds: int = 3
     """Where `seconds` are spent, so many rounds are enough."""
-    block_bytes: int = 24 << 30
-    """Inputs and outputs of one block."""
+    block_share: float = 0.125
+    """Of the device's memory: for inputs and outputs of one block. Candidate and reference hold one each, and other
+    processes compile and check meanwhile."""
     block_us: float = 20_000.0
     """Aim for blocks of at most this length."""
 
@@ -104,7 +105,8 @@ def time_workload(
     layout = task.allocate(inputs)
     results_room = sum(room(each) for each in layout)
     moved = sum(room(each) for i in (*rolled, *copied) if isinstance(each := values[i], torch.Tensor)) + results_room
-    calls = max(1, min(limits.calls, limits.block_bytes // max(1, moved)))
+    fit = limits.calls if device.interpreted else int(limits.block_share * device.memory) // max(1, moved)
+    calls = max(1, min(limits.calls, fit))
     flush = 0 if device.interpreted else FLUSH_BYTES
     sides = {"reference": _Side(reference, [], []), "candidate": _Side(candidate, [], [])}
 
