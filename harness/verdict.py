@@ -51,6 +51,8 @@ class Outcome(StrEnum):
     ALIASED = "output is an input"
     NO_TRITON = "no Triton kernel"
     TORCH_WORK = "torch does the work"
+    CHEATING = "cheating"
+    """It was seen doing what no kernel needs and the rules forbid; the sentence says what."""
 
     TIMED_WRONG = "wrong when timed"
     TIMING_FAILED = "failed when timed"
@@ -64,7 +66,9 @@ _CALL = (
     "NO_CODE SYNTAX NO_ENTRY_POINT IMPORT_ERROR CALL_ERROR COMPILE_ERROR CRASH EXIT TIMEOUT MEMORY ILLEGAL_ACCESS "
     "OUTPUT_FLOOD PROTOCOL UNSUPPORTED"
 )
-_EXECUTION = "STRUCTURE SHAPE DTYPE DEVICE STRIDES NON_FINITE VALUES MUTATED ALIASED NO_TRITON TORCH_WORK TIMED_WRONG"
+_EXECUTION = (
+    "STRUCTURE SHAPE DTYPE DEVICE STRIDES NON_FINITE VALUES MUTATED ALIASED NO_TRITON TORCH_WORK CHEATING TIMED_WRONG"
+)
 
 STAGE_OF: dict[Outcome, Stage | None] = {
     Outcome.RIGHT: None,
@@ -129,6 +133,7 @@ class Verdict:
     digest: str = ""
     """SHA-256 of the candidate's source."""
     warnings: tuple[str, ...] = ()
+    """What makes it suspicious, a sentence each: a person should look. It proves nothing and changes no stage."""
 
     def passed(self, stage: Stage) -> bool:
         """Did the candidate pass this stage?"""

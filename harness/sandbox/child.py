@@ -26,9 +26,9 @@ _SLEEP_CYCLES = 2_000_000
 """About 1 ms on the device, in which the host gets ahead of it, so that launches don't stand between events."""
 
 
-def serve(channel: Channel) -> None:
-    """Answer the judge until it closes the channel."""
-    session = _Session()
+def serve(channel: Channel, evidence: int) -> None:
+    """Answer the judge until it closes the channel; `evidence` is the open file that the tripwire writes to."""
+    session = _Session(evidence)
     while True:
         try:
             message, fds = channel.receive()
@@ -47,7 +47,8 @@ def serve(channel: Channel) -> None:
 
 
 class _Session:
-    def __init__(self) -> None:
+    def __init__(self, evidence: int) -> None:
+        self.evidence = evidence
         self.path = ""
         self.arena: Arena | None = None
         self.device = "cpu"

@@ -3,12 +3,16 @@
 It runs no line of the candidate. It drains what the candidate prints (and ends it when that is too much), watches the
 memory of all its processes, kills everything when the judge closes the control channel, and reports once:
 
-    {"exit": code or null, "signal": number or null, "why": "", "flood" or "memory", "output": text}
+    {"exit": code or null, "signal": number or null, "why": "", "flood" or "memory", "output": text, "evidence": lines}
+
+`evidence` is what the candidate's process wrote into a pipe of its own before it did something that no kernel needs
+(`harness.sandbox.tripwire`): once written, no code in that process can take it back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -22,6 +26,8 @@ from harness.sandbox.wire import Channel, WireClosed
 
 KEPT_OUTPUT = 16_384
 """Bytes of output kept from each end."""
+KEPT_EVIDENCE = 16_384
+"""Bytes of evidence read; the first are kept."""
 MEMORY_INTERVAL = 0.25
 """Seconds between looks at the memory in use."""
 
@@ -44,31 +50,48 @@ def guard(walls: Walls, candidate_fd: int, control_fd: int) -> NoReturn:
         os.setsid()
         isolation.own_processes(walls.level)
         read_end, write_end = os.pipe()
+        evidence_read, evidence_write = os.pipe2(os.O_NONBLOCK)
         process = os.fork()
         if process == 0:
             os.close(read_end)
+            os.close(evidence_read)
             os.close(control_fd)
-            _become_candidate(walls, candidate_fd, write_end)
-        os.close(write_end)
-        os.close(candidate_fd)
+            _become_candidate(walls, candidate_fd, write_end, evidence_write)
+        for fd in (write_end, evidence_write, candidate_fd):
+            os.close(fd)
         control = Channel(socket.socket(fileno=control_fd))
         report = _watch(process, read_end, control, walls.limits, walls.user if walls.level == "namespaces" else None)
+        report["evidence"] = _lines(evidence_read)
         with contextlib.suppress(WireClosed):
             control.send(report)
     finally:
         os._exit(0)
 
 
-def _become_candidate(walls: Walls, channel_fd: int, output_fd: int) -> NoReturn:
+def _lines(fd: int) -> list[str]:
+    """What stands in the pipe of a process that has ended."""
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(data) < KEPT_EVIDENCE and (part := os.read(fd, KEPT_EVIDENCE - len(data))):
+            data += part
+    return data.decode("utf-8", "replace").splitlines()
+
+
+def _become_candidate(walls: Walls, channel_fd: int, output_fd: int, evidence_fd: int) -> NoReturn:
     try:
         null = os.open("/dev/null", os.O_RDONLY)
         for source, target in ((null, 0), (output_fd, 1), (output_fd, 2)):
             os.dup2(source, target)
-        kept = os.dup2(channel_fd, 3, inheritable=False) if channel_fd != 3 else 3
-        os.closerange(4, 1024)
+        channel_fd, evidence_fd = (
+            fcntl.fcntl(channel_fd, fcntl.F_DUPFD_CLOEXEC, 16),
+            fcntl.fcntl(evidence_fd, fcntl.F_DUPFD_CLOEXEC, 16),
+        )
+        kept = os.dup2(channel_fd, 3, inheritable=False)
+        evidence = os.dup2(evidence_fd, 4, inheritable=False)
+        os.closerange(5, 1024)
         os.setsid()
         isolation.enter_child(walls.level, walls.limits, walls.user, walls.keep)
-        child.serve(Channel(socket.socket(fileno=kept)))
+        child.serve(Channel(socket.socket(fileno=kept)), evidence)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.write(2, f"\nthe candidate's process could not start: {error!r}\n".encode())
