@@ -1,16 +1,18 @@
-"""Who did the work: a solution has to compute in Triton kernels. Its source is read, and a checked call's evidence.
+"""Who did the work, and by which means: a solution has to compute in Triton kernels, and to do nothing else.
 
-PyTorch may allocate, make views and copy; what else a task's contract allows is in `task.torch_may`.
+Its source is read, a checked call's evidence, and what its process was seen doing until its end. PyTorch may allocate,
+make views and copy; what else a task's contract allows is in `task.torch_may`.
 """
 
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 
 from harness.judge.compare import Difference
-from harness.sandbox.candidate import Returned
+from harness.sandbox.candidate import Returned, Testimony
 from harness.task import Task
-from harness.verdict import Outcome
+from harness.verdict import STAGE_OF, Outcome, Stage
 
 ALLOWED_OPERATIONS = frozenset(
     f"aten::{name}"
@@ -40,8 +42,46 @@ def read_source(tree: ast.Module) -> Difference | None:
     return None
 
 
+_INWARD = {
+    *("__globals__", "__closure__", "__code__", "__subclasses__", "__builtins__", "f_back", "f_locals", "f_globals"),
+    *("tb_frame", "gi_frame", "cr_frame", "_getframe", "_current_frames", "get_objects", "get_referrers"),
+    *("get_referents", "addaudithook"),
+}
+"""Names through which a program looks into the process that it runs in."""
+
+
+def read_names(tree: ast.Module) -> list[str]:
+    """What makes the source suspicious, a sentence each."""
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return [f"its source names `{name}`, which no kernel needs" for name in sorted(names & _INWARD)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict's outcome, reason and detail."""
+
+    outcome: Outcome
+    reason: str
+    detail: str = ""
+
+
+def weigh(found: Finding, testimony: Testimony) -> Finding:
+    """What is said of a candidate in the light of its acts: one that runs and cheats is called so, right or wrong."""
+    if STAGE_OF[found.outcome] is Stage.CALL:
+        return found
+    for outcome, sentences in ((Outcome.CHEATING, testimony.cheating), (Outcome.TORCH_WORK, testimony.torch)):
+        if sentences:
+            more = f" (and {len(sentences) - 3} acts more)" if len(sentences) > 3 else ""
+            before = "" if found.outcome is Outcome.RIGHT else f"besides, {found.outcome}: {found.reason}"
+            return Finding(outcome, "; ".join(sentences[:3]) + more, "\n".join(filter(None, (before, found.detail))))
+    return found
+
+
 def read_evidence(task: Task, returned: Returned) -> Difference | None:
     """What one checked call did."""
+    if returned.outside:
+        return Difference(Outcome.ILLEGAL_ACCESS, "; ".join(returned.outside[:2]))
     if returned.launches == 0:
         return Difference(Outcome.NO_TRITON, "the call launched no Triton kernel")
     foreign = sorted(set(returned.operations) - ALLOWED_OPERATIONS - set(task.torch_may))
@@ -49,5 +89,10 @@ def read_evidence(task: Task, returned: Returned) -> Difference | None:
         return Difference(
             Outcome.TORCH_WORK,
             f"PyTorch computed in it ({', '.join(foreign[:4])}); the work has to be done in Triton kernels",
+        )
+    if returned.moved:
+        return Difference(
+            Outcome.TORCH_WORK,
+            f"it moved values to the host ({', '.join(returned.moved[:3])}); the work has to be done in Triton kernels",
         )
     return None

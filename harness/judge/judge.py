@@ -29,8 +29,8 @@ from harness.engine.lease import lease
 from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import timing
 from harness.judge.compare import compare, expect
-from harness.judge.integrity import read_evidence, read_source
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned
+from harness.judge.integrity import Finding, read_evidence, read_names, read_source, weigh
+from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.wire import room
@@ -109,16 +109,15 @@ class Judge:
         try:
             trial.read()
             with CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process:
-                trial.call_all(process)
-                if scope.timed:
-                    begin = time.monotonic()
-                    try:
+                try:
+                    trial.call_all(process)
+                    if scope.timed:
                         trial.time_all(process)
-                    finally:
-                        trial.timing_seconds = time.monotonic() - begin
-            outcome, reason, detail = Outcome.RIGHT, trial.praise(), ""
+                finally:
+                    trial.testimony = process.testify()
+            found = Finding(Outcome.RIGHT, trial.praise())
         except CandidateFailed as failure:
-            outcome, reason, detail = failure.outcome, failure.reason, failure.detail
+            found = Finding(failure.outcome, failure.reason, failure.detail)
         except torch.OutOfMemoryError as error:
             raise InfrastructureError(f"the judge's own memory on {self.device.name} ran out: {error}") from error
         except KernelAssayError:
@@ -128,10 +127,11 @@ class Judge:
                 f"judging {task.name} failed, in the judge or in {task.folder / 'task.py'}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+        found = weigh(found, trial.testimony)
         return Verdict(
-            outcome=outcome,
-            reason=reason,
-            detail=detail,
+            outcome=found.outcome,
+            reason=found.reason,
+            detail=found.detail,
             cases_passed=trial.passed,
             cases=len(trial.cases),
             worst_error=trial.worst,
@@ -141,6 +141,7 @@ class Judge:
             timing_seconds=trial.timing_seconds,
             slowest=trial.slowest,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
+            warnings=tuple(trial.suspicions()),
         )
 
     def reference_process(self, task: Task) -> CandidateProcess:
@@ -183,6 +184,8 @@ class _Trial:
         self.worst: float | None = None
         self.timings: list[Timing] = []
         self.timing_seconds = 0.0
+        self.testimony = Testimony()
+        self._names: list[str] = []
         self._device_type = judge.device.torch.partition(":")[0]
 
     def read(self) -> None:
@@ -198,6 +201,7 @@ class _Trial:
                 warnings.simplefilter("ignore")
                 tree = ast.parse(self.source)
             self._text_difference = read_source(tree)
+            self._names = read_names(tree)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
             raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
@@ -257,7 +261,14 @@ class _Trial:
     def time_all(self, process: CandidateProcess) -> None:
         """Speedup: every workload beside the reference, the device held alone."""
         judge = self.judge
-        reference = judge.reference_process(self.task)
+        begin = time.monotonic()
+        try:
+            self._time_workloads(process, judge.reference_process(self.task))
+        finally:
+            self.timing_seconds = time.monotonic() - begin
+
+    def _time_workloads(self, process: CandidateProcess, reference: CandidateProcess) -> None:
+        judge = self.judge
         for case in self.task.timed(judge.device.interpreted):
             rng = random.Random(self._seed(case, "timing"))
             inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
@@ -272,6 +283,10 @@ class _Trial:
             if not judge.device.interpreted:
                 del inputs
                 torch.cuda.empty_cache()
+
+    def suspicions(self) -> list[str]:
+        """What a person should look at, a sentence each."""
+        return [*self.testimony.cheating, *self.testimony.torch, *self.testimony.suspicious, *self._names]
 
     def praise(self) -> str:
         """The sentence of a right candidate."""

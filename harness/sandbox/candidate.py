@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -53,6 +54,19 @@ class Returned:
     operations: tuple[str, ...] = ()
     configurations: tuple[str, ...] = ()
     """What an autotuned kernel could choose from (interpreter)."""
+    moved: tuple[str, ...] = ()
+    """Tensors of floating-point values that went to the host: dtype and shape."""
+    outside: tuple[str, ...] = ()
+    """What was written outside of tensors, a sentence each (GPU)."""
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """What a process was seen doing, by the end of its life; see `harness.sandbox.tripwire` for the kinds."""
+
+    cheating: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
+    torch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,8 @@ class CandidateProcess:
     _arena: Arena | None = field(default=None, init=False, repr=False)
     _results_at: int = field(default=0, init=False)
     _watch: list[int] = field(default_factory=list, init=False)
+    _ended: bool = field(default=False, init=False)
+    _evidence: list[str] = field(default_factory=list, init=False)
 
     def __enter__(self) -> Self:
         self._channel, self._control = self.parent.spawn(self.limits)
@@ -156,6 +172,20 @@ class CandidateProcess:
         """Let the process drop its inputs and outputs."""
         self._ask({"op": "release"}, timeout)
 
+    def testify(self) -> Testimony:
+        """End the process, and say what it was seen doing. Raises CandidateFailed if it can't be asked any more."""
+        number = secrets.token_hex(16)
+        if self._ended:
+            return _testimony(self._evidence)
+        try:
+            self._ask({"op": "seal", "number": number}, GRACE)
+        finally:
+            self._end()
+        *lines, last = self._evidence or [""]
+        if last != f"end {number}":
+            lines = [*lines, last, "cheating it closed the pipe through which its acts are told, or wrote into it"]
+        return _testimony(lines)
+
     def _place(self, inputs: Inputs, results_room: int, watch: list[int]) -> list[dict[str, Any]]:
         values = list(inputs.values())
         tensors = [value for value in values if isinstance(value, torch.Tensor)]
@@ -189,6 +219,8 @@ class CandidateProcess:
                 launches=int(evidence.get("launches", 0)),
                 operations=tuple(str(name) for name in evidence.get("operations", [])),
                 configurations=tuple(str(name) for name in reply.get("configurations", [])),
+                moved=tuple(str(name)[:80] for name in evidence.get("moved", [])),
+                outside=tuple(str(name)[:200] for name in evidence.get("outside", [])),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
@@ -230,11 +262,25 @@ class CandidateProcess:
 
     def _end(self) -> dict[str, Any]:
         """Have the warden kill everything; returns its report, empty if it was ended before."""
+        self._ended = True
         with contextlib.suppress(WireClosed, WireTimeout, WireBroken):
             with contextlib.suppress(WireClosed):
                 self._control.send({"op": "end"})
-            return self._control.receive(GRACE)[0]
+            report = self._control.receive(GRACE)[0]
+            self._evidence = [str(line) for line in report.get("evidence", [])]
+            return report
         return {}
+
+
+def _testimony(lines: list[str]) -> Testimony:
+    by_kind: dict[str, list[str]] = {"cheating": [], "suspicious": [], "torch": []}
+    for line in lines:
+        kind, _, sentence = line.partition(" ")
+        if kind in by_kind:
+            by_kind[kind].append(sentence)
+        elif line:
+            by_kind["cheating"].append("it wrote into the pipe through which its acts are told")
+    return Testimony(**{kind: tuple(dict.fromkeys(sentences)) for kind, sentences in by_kind.items()})
 
 
 _SIGNALS = {

@@ -1,7 +1,9 @@
 """The candidate's process: loads the source, runs its entry point on what the judge sends, gives back raw tensors.
 
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
-check. Messages, each answered by one: `share`, `load`, `call`, `base`, `arm`, `fire`, `collect`, `release`.
+check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
+`sys.modules` then. Messages, each answered by one: `share`, `load`, `call`, `base`, `arm`, `fire`, `collect`,
+`release`, `seal`.
 """
 
 from __future__ import annotations
@@ -9,17 +11,22 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 import torch
 
+from harness.sandbox import tripwire
 from harness.sandbox.failure import describe_failure
+from harness.sandbox.guards import Guards
+from harness.sandbox.originals import Originals
 from harness.sandbox.refresh import redrawn, rotated
 from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
 
-_MESSAGES = frozenset({"share", "load", "call", "base", "arm", "fire", "collect", "release"})
+_MESSAGES = frozenset({"share", "load", "call", "base", "arm", "fire", "collect", "release", "seal"})
 SCRATCH = "/tmp/candidate"
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
 _SLEEP_CYCLES = 2_000_000
@@ -42,13 +49,19 @@ def serve(channel: Channel, evidence: int) -> None:
         except BaseException as error:
             if isinstance(error, WireClosed):
                 return
-            reply = {"error": describe_failure(error, session.path)}
+            unsupported = getattr(session.interpreter, "unsupported_feature", None)
+            reply = {"error": describe_failure(error, session.path, unsupported)}
         channel.send(reply)
 
 
 class _Session:
     def __init__(self, evidence: int) -> None:
-        self.evidence = evidence
+        self.evidence = tripwire.evidence(evidence)
+        self.originals: Originals | None = None
+        self.interpreter: ModuleType | None = sys.modules.get("harness.sandbox.interpreter")
+        self.event: Any = torch.cuda.Event
+        self.synchronize: Any = torch.cuda.synchronize
+        self.sleep: Any = torch.cuda._sleep
         self.path = ""
         self.arena: Arena | None = None
         self.device = "cpu"
@@ -72,7 +85,9 @@ class _Session:
         with open(self.path, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(source)
         self.device = device
-        self.witness.attach()
+        self.witness.attach(tripwire.owners(_PACKAGE))
+        if self.interpreter is not None:
+            self.interpreter.host.listen(self.witness.move)
         if device != "cpu":
             torch.set_num_threads(_COPY_THREADS)
             torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -80,26 +95,49 @@ class _Session:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules["candidate"] = module
+        self._shut(folder)
         spec.loader.exec_module(module)
         self.function = getattr(module, entry_point, None)
+        self._look()
         return {"callable": callable(self.function)}
+
+    def _shut(self, folder: str) -> None:
+        """The last thing before the candidate's code: from here on its acts are told, and what it replaces is known."""
+        for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
+            del sys.modules[name]
+        self.originals = Originals()
+        tripwire.arm(self.evidence, folder, _PACKAGE)
+
+    def _look(self) -> None:
+        for name in self.originals.replaced() if self.originals is not None else ():
+            self.evidence.report(tripwire.CHEATING, f"it replaced `{name}`")
+
+    def seal(self, number: str) -> dict[str, Any]:
+        """The judge asks no more: whatever was seen is told by now."""
+        self._look()
+        self.evidence.seal(number)
+        return {}
 
     def call(
         self, args: list[Any], results_at: int, watch: list[int], configuration: int | None = None
     ) -> dict[str, Any]:
-        values = self._values(args)
-        if configuration is not None:
-            from harness.sandbox.interpreter import autotune
-
+        guards = Guards() if self.interpreter is None else None
+        values = self._values(args, guards)
+        autotune = self.interpreter.autotune if self.interpreter is not None else None
+        if configuration is not None and autotune is not None:
             autotune.choose(configuration)
-        with self.witness.watching():
+        with self.witness.watching(guards):
             result = self.function(*values)
         self._synchronize()
         reply = self._pack(result, values, results_at, watch)
-        reply["evidence"] = {"launches": self.witness.launches, "operations": sorted(self.witness.operations)[:200]}
-        if self.device == "cpu":
-            from harness.sandbox.interpreter import autotune
-
+        self._look()
+        reply["evidence"] = {
+            "launches": self.witness.launches,
+            "operations": sorted(self.witness.operations)[:200],
+            "moved": sorted(self.witness.moved)[:20],
+            "outside": guards.broken() if guards is not None else [],
+        }
+        if autotune is not None:
             count = autotune.configurations()
             reply["configurations"] = [autotune.describe(index) for index in range(min(count, 64))]
         return reply
@@ -129,9 +167,9 @@ class _Session:
             for values in self.sets:
                 results.append(function(*values))
             return {}
-        event: Any = torch.cuda.Event
+        event = self.event
         pairs = [(event(enable_timing=True), event(enable_timing=True)) for _ in self.sets]
-        torch.cuda._sleep(_SLEEP_CYCLES)  # type: ignore[no-untyped-call]
+        self.sleep(_SLEEP_CYCLES)
         for values, (start, end) in zip(self.sets, pairs, strict=True):
             if self.flush is not None:
                 self.flush.zero_()
@@ -139,7 +177,7 @@ class _Session:
             result = function(*values)
             end.record()
             results.append(result)
-        torch.cuda.synchronize()
+        self.synchronize()
         return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in pairs]}
 
     def collect(self, number: int, results_at: int, watch: list[int]) -> dict[str, Any]:
@@ -151,22 +189,26 @@ class _Session:
             torch.cuda.empty_cache()  # others work on the device, too
         return {}
 
-    def _values(self, args: list[Any]) -> list[Any]:
-        return [self._tensor(arg["t"]) if "t" in arg else arg["v"] for arg in args]
+    def _values(self, args: list[Any], guards: Guards | None = None) -> list[Any]:
+        values = [self._tensor(arg["t"]) if "t" in arg else arg["v"] for arg in args]
+        if guards is None:
+            return values
+        return [
+            guards.banded(value, f"argument {number}") if isinstance(value, torch.Tensor) and value.numel() else value
+            for number, value in enumerate(values)
+        ]
 
     def _tensor(self, claim: dict[str, Any]) -> torch.Tensor:
         assert self.arena is not None
         tensor = read_tensor(self.arena, claim, self.device)
-        if self.device != "cpu":
+        if self.interpreter is None:
             return tensor
-        from harness.sandbox.interpreter import on_device
-
-        moved: torch.Tensor = on_device(tensor)
+        moved: torch.Tensor = self.interpreter.on_device(tensor)
         return moved
 
     def _synchronize(self) -> None:
         if self.device != "cpu":
-            torch.cuda.synchronize()
+            self.synchronize()
 
     def _pack(self, result: Any, values: list[Any], at: int, watch: list[int]) -> dict[str, Any]:
         many = isinstance(result, (tuple, list))
@@ -188,16 +230,9 @@ class _Session:
 
     def _write(self, tensor: torch.Tensor, at: int) -> tuple[dict[str, Any], int]:
         assert self.arena is not None
-        about = {"device": _device_of(tensor), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        device = self.interpreter.true_device(tensor) if self.interpreter is not None else tensor.device
+        about = {"device": device.type, "dtype": str(tensor.dtype).removeprefix("torch.")}
         if at + room(tensor) > self.arena.size:
             return {**about, "shape": list(tensor.shape)[:16], "too_large": True}, at
         claim = write_tensor(self.arena, at, tensor, self.device != "cpu")
         return {**claim, "device": about["device"]}, at + aligned(claim["nbytes"])
-
-
-def _device_of(tensor: torch.Tensor) -> str:
-    if "harness.sandbox.interpreter" in sys.modules:
-        from harness.sandbox.interpreter import true_device
-
-        return str(true_device(tensor).type)
-    return tensor.device.type

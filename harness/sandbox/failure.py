@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import linecache
-import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 LONGEST = 6_000
 """Characters of message and trace that are kept."""
 
 
-def describe_failure(error: BaseException, path: str) -> dict[str, Any]:
-    """What a candidate's exception says. `path` is the candidate's file; only its lines are quoted."""
+def describe_failure(
+    error: BaseException, path: str, unsupported: Callable[[BaseException], str | None] | None
+) -> dict[str, Any]:
+    """What a candidate's exception says. `path` is the candidate's file; only its lines are quoted. `unsupported` names
+    what the interpreter lacks, if it is that."""
     chain = _chain(error)
     cause = chain[-1]
-    feature = None
-    if "harness.sandbox.interpreter" in sys.modules:
-        from harness.sandbox.interpreter import unsupported_feature
-
-        feature = unsupported_feature(error)
+    feature = unsupported(error) if unsupported is not None else None
     return {
         "kind": "exit" if isinstance(cause, SystemExit) else "exception",
         "types": [type(each).__name__ for each in chain],

@@ -1,11 +1,14 @@
-"""What a checked call did: how many Triton kernels it launched, and which ATen operations PyTorch ran for it.
+"""What a checked call did: how many Triton kernels it launched, which ATen operations PyTorch ran for it, and which
+values went to the host.
 
-Evidence from the candidate's own process: enough against honest fallbacks, which is most of them; the judge also reads
-the source. Work inside a kernel's launch (the interpreter, an autotuner's benchmark) is not the candidate's.
+Evidence from the candidate's own process: the judge also reads the source, and compares values. What the interpreter or
+an autotuner does within a launch is not the candidate's; what the candidate's own code does there (a hook, a grid's
+function) is.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,26 +16,37 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.sandbox.guards import Guards, poison
+
+_NEW_MEMORY = frozenset(
+    f"aten::{name}"
+    for name in ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted")
+)
+
 
 class Witness:
-    """Counts launches from `attach` on; records operations inside `watching`."""
+    """Counts launches from `attach` on; records all else inside `watching`."""
 
     def __init__(self) -> None:
         self.launches = 0
         self.operations: set[str] = set()
+        self.moved: set[str] = set()
+        self.guards: Guards | None = None
         self._depth = 0
+        self._owner: Callable[[str], str] | None = None
 
-    def attach(self) -> None:
-        """Wrap the launch of every kind of Triton kernel."""
+    def attach(self, owner: Callable[[str], str]) -> None:
+        """Wrap the launch of every kind of Triton kernel. `owner` tells whose code a file holds."""
         from triton.runtime import autotuner, interpreter, jit
 
-        for owner in (jit.JITFunction, interpreter.InterpretedFunction, autotuner.Autotuner, autotuner.Heuristics):
-            self._wrap(owner)
+        self._owner = owner
+        for kind in (jit.JITFunction, interpreter.InterpretedFunction, autotuner.Autotuner, autotuner.Heuristics):
+            self._wrap(kind)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Record what one call does."""
-        self.launches, self.operations = 0, set()
+    def watching(self, guards: Guards | None) -> Iterator[None]:
+        """Record what one call does. `guards`, if given, lie around all that it allocates."""
+        self.launches, self.operations, self.moved, self.guards = 0, set(), set(), guards
         with _Recorder(self):
             yield
 
@@ -53,8 +67,28 @@ class Witness:
 
     def note(self, operation: str) -> None:
         """One ATen operation was dispatched."""
-        if self._depth == 0:
+        if self._depth == 0 or self._candidates_own():
             self.operations.add(operation)
+
+    def move(self, tensor: torch.Tensor) -> None:
+        """A tensor's values go to the host."""
+        if tensor.is_floating_point() and tensor.numel() > 1 and (self._depth == 0 or self._candidates_own()):
+            self.moved.add(f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}")
+
+    def _candidates_own(self) -> bool:
+        """Within a launch: is it the candidate's code that calls PyTorch, or a library's?"""
+        frame = sys._getframe(1)
+        torch_folder = torch.__path__[0]
+        while frame is not None and self._owner is not None:
+            name = frame.f_code.co_filename
+            whose = self._owner(name)
+            if whose == "candidate":
+                return True
+            here = name == __file__ or whose == "stdlib" or name.startswith(torch_folder)
+            if not here and not name.endswith(("interpreter/cuda.py", "interpreter/host.py")):
+                return False
+            frame = frame.f_back  # type: ignore[assignment]
+        return False
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -68,8 +102,23 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.witness.note(func._schema.name)
-        return func(*args, **(kwargs or {}))
+        name = func._schema.name
+        self.witness.note(name)
+        result = func(*args, **(kwargs or {}))
+        if name in _NEW_MEMORY and plain(result):
+            poison(result)
+            if self.witness.guards is not None and result.numel() and self.witness._depth == 0:
+                result = self.witness.guards.banded(result, "memory that it allocated")
+        elif name in ("aten::_to_copy", "aten::copy_") and _leaves_device(result, args):
+            self.witness.move(result)
+        return result
+
+
+def _leaves_device(result: Any, args: Any) -> bool:
+    source = args[1] if len(args) > 1 and isinstance(args[1], torch.Tensor) else args[0]
+    return (
+        isinstance(result, torch.Tensor) and isinstance(source, torch.Tensor) and source.is_cuda and not result.is_cuda
+    )
 
 
 def plain(tensor: object) -> bool:

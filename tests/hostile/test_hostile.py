@@ -35,7 +35,9 @@ def test_is_caught(trick: Trick, request: pytest.FixtureRequest, doubled: Task) 
         pytest.skip("this machine allows no namespaces: the level `process` does not stop it (SECURITY: isolation)")
     verdict = judge.judge(doubled, candidate(trick.source))
     assert not verdict.right, verdict.reason
-    assert verdict.outcome in trick.caught, f"{verdict.outcome}: {verdict.reason}\n{verdict.detail}"
+    assert verdict.outcome in trick.caught | {Outcome.CHEATING, Outcome.NON_FINITE}, (
+        f"{verdict.outcome}: {verdict.reason}\n{verdict.detail}"
+    )
     assert verdict.reason
     assert verdict.speedup is None
 
@@ -46,7 +48,9 @@ def test_is_not_called_fast(trick: Trick, judge: Judge, doubled: Task) -> None:
     if verdict.passed(Stage.SPEEDUP):
         assert verdict.speedup is not None and verdict.speedup < 0.5
     else:
-        assert verdict.outcome in trick.caught, f"{verdict.outcome}: {verdict.reason}"
+        assert verdict.outcome in trick.caught | {Outcome.CHEATING, Outcome.NON_FINITE}, (
+            f"{verdict.outcome}: {verdict.reason}"
+        )
 
 
 def test_the_honest_one_is_right_afterwards(judge: Judge, doubled: Task) -> None:

@@ -64,7 +64,7 @@ def test_reductions_of_integers() -> None:
         reduce_kernel[(1,)](x, out, OP=op, AXIS=1, M=16, N=32)
         assert torch.equal(out, want), op
     reduce_kernel[(1,)](x, out, OP="xor", AXIS=1, M=16, N=32)
-    assert out.tolist() == np.bitwise_xor.reduce(x.numpy(), axis=1).tolist()
+    assert out.tolist() == np.bitwise_xor.reduce(x.cpu().numpy(), axis=1).tolist()
 
 
 def test_maximum_ignores_nan() -> None:

@@ -361,7 +361,7 @@ def test_the_line_is_told() -> None:
     looping_kernel[(1,)](x, out, 2)
     with pytest.raises(OutOfBounds) as caught:
         looping_kernel[(1,)](x, out, 3)
-    told = describe_failure(caught.value, __file__)
+    told = describe_failure(caught.value, __file__, None)
     assert told["types"] == ["OutOfBounds"] and told["unsupported"] is None
     assert "8 of 16 lanes outside; the first, lane [8], is 1 element" in told["message"]
     lines = told["lines"].splitlines()

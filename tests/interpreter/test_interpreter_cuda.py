@@ -15,6 +15,7 @@ import triton.testing
 
 from harness.sandbox import interpreter
 from harness.sandbox.interpreter import device as facts
+from harness.sandbox.interpreter.host import to_numpy
 
 CUDA = torch.device("cuda", 0)
 MODULE = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
@@ -204,13 +205,16 @@ def test_autograd_and_printing() -> None:
     assert x.grad is not None and x.grad.is_cuda and x.grad.tolist() == [2, 2, 2]
     assert "cuda:0" in repr(x)
     assert x.detach().cpu().numpy().sum() == 3 and float(x.sum()) == 3
+    with pytest.raises(TypeError, match=r"can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu\(\)"):
+        x.numpy()
+    assert x.numpy(force=True).sum() == 3
 
 
 def test_harness_code_keeps_working() -> None:
     array = np.arange(4, dtype=np.float32)
     tensor = torch.from_numpy(array)
     touch[(1,)](tensor)
-    assert np.shares_memory(tensor.numpy(), array)
+    assert np.shares_memory(to_numpy(tensor), array)
     buffer = bytearray(16)
     view = torch.frombuffer(buffer, dtype=torch.float32)
     view.copy_(tensor)

@@ -70,7 +70,7 @@ def test_integers_to_floats(dtype: Any, target: str) -> None:
     want = x.double().to(DTYPES[target]) if target != "bf16" else None
     if want is None:
         fmt = FORMATS["bf16"]
-        bits = narrow(x.double().numpy(), fmt)
+        bits = narrow(x.double().cpu().numpy(), fmt)
         want = torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
     same(run_unary(x, "cast", DTYPES[target]), want)
 

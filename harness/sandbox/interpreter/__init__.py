@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 from .unsupported import Unsupported, unsupported_feature
@@ -31,6 +32,8 @@ from .unsupported import Unsupported, unsupported_feature
 __all__ = ["Unsupported", "install", "installed", "launches", "on_device", "true_device", "unsupported_feature"]
 
 _INSTALLED = False
+_LAYER: dict[str, ModuleType] = {}
+"""Modules of this package by name, kept from :func:`install` on: nothing is looked up when candidates run."""
 
 
 def installed() -> bool:
@@ -56,8 +59,9 @@ def install() -> None:
             "triton was imported without TRITON_INTERPRET=1, so its own functions are compiled ones: "
             "set it in the environment before anything imports triton"
         )
-    from . import autotune, bounds, builder, cuda, driver, language, launch, libdevice, storage
+    from . import autotune, bounds, builder, cuda, driver, host, language, launch, libdevice, storage
 
+    _LAYER.update(autotune=autotune, cuda=cuda, host=host, launch=launch)
     storage.install()
     builder.install()
     bounds.install()
@@ -72,19 +76,14 @@ def install() -> None:
 
 def launches() -> int:
     """Launches of jit kernels in this process that ran to their end, with at least one program each."""
-    launch = sys.modules.get(f"{__name__}.launch")
-    return 0 if launch is None else int(launch.launches())
+    return int(_LAYER["launch"].launches()) if _INSTALLED else 0
 
 
 def true_device(tensor: Any) -> Any:
     """The ``torch.device`` where a tensor's memory really is, whatever it says to the candidate."""
-    from .cuda import true_device as true
-
-    return true(tensor)
+    return _LAYER["cuda"].true_device(tensor)
 
 
 def on_device(tensor: Any) -> Any:
     """The tensor itself, as one on the GPU: for tensors that the harness makes by torch after :func:`install`."""
-    from .host import on_device as moved
-
-    return moved(tensor)
+    return _LAYER["host"].on_device(tensor)

@@ -22,6 +22,7 @@ from triton._C.libtriton import ir
 from triton.runtime.interpreter import TensorHandle
 
 from .formats import FORMATS, Format, fused_multiply_add, narrow
+from .host import to_numpy
 from .storage import numpy_type
 
 Handle = Any
@@ -310,7 +311,7 @@ def _in_double(op: Callable[[Array], Array]) -> Callable[[Array], Array]:
 def erf(x: Array) -> Array:
     """The error function, in float64."""
     wide = np.array(x, dtype=np.float64)
-    return torch.special.erf(torch.from_numpy(wide.reshape(-1))).numpy().reshape(wide.shape)
+    return to_numpy(torch.special.erf(torch.from_numpy(wide.reshape(-1)))).reshape(wide.shape)
 
 
 UNARY: dict[str, Callable[[Array], Array]] = {

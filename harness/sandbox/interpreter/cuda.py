@@ -16,7 +16,7 @@ import torch
 import torch.utils._device
 
 from . import cuda_module
-from .host import is_host, mark_host
+from .host import is_gpu, is_host, mark_host, moved_to_host
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda", 0)
@@ -63,26 +63,6 @@ NEW = ["new_empty", "new_empty_strided", "new_full", "new_ones", "new_tensor", "
 def true_device(tensor: Any) -> Any:
     """Where a tensor's memory really is."""
     return _TRUE_DEVICE.__get__(tensor)
-
-
-def is_gpu(device: Any) -> bool:
-    """Whether a device, in any of the forms that torch takes, means the GPU. Wrong ones raise as they would there."""
-    if isinstance(device, torch.device):
-        kind, index = device.type, device.index
-    elif isinstance(device, str):
-        if not device.startswith(("cuda", "hip")):
-            return False
-        parsed = torch.device(device)
-        kind, index = parsed.type, parsed.index
-    elif isinstance(device, int) and not isinstance(device, bool):
-        kind, index = "cuda", device
-    else:
-        return False
-    if kind not in ("cuda", "hip"):
-        return False
-    if index not in (None, 0, -1):
-        raise RuntimeError("CUDA error: invalid device ordinal")
-    return True
 
 
 def _default_is_host() -> bool:
@@ -157,7 +137,10 @@ def _settle(source: Any, out: Any, destination: str) -> Any:
         return mark_host(out) if was_host and out is not source else out
     if out is source:
         out = source.clone() if isinstance(source, torch.Tensor) else out
-    return mark_host(out) if destination == "host" else out
+    if destination != "host":
+        return out
+    moved_to_host(source)
+    return mark_host(out)
 
 
 def _wrap_tensor(tensor: Any) -> None:
@@ -187,6 +170,24 @@ def _wrap_tensor(tensor: Any) -> None:
         # Pinned memory can be read by a kernel, so the copy carries no mark.
         return self.clone()
 
+    stock_numpy, stock_list = tensor.numpy, tensor.tolist
+
+    def numpy(self: Any, *, force: bool = False) -> Any:
+        if not is_host(self):
+            if not force:
+                raise TypeError(
+                    f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+                    "host memory first."
+                )
+            moved_to_host(self)
+        return stock_numpy(self, force=force)
+
+    def tolist(self: Any) -> Any:
+        if not is_host(self):
+            moved_to_host(self)
+        return stock_list(self)
+
+    tensor.numpy, tensor.tolist = numpy, tolist
     tensor.to, tensor.cuda, tensor.cpu, tensor.type, tensor.pin_memory = to, cuda, cpu, type_, pin_memory
     for name in NEW:
         setattr(tensor, name, _like(getattr(tensor, name)))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from . import device as facts
+from .host import is_gpu
 from .unsupported import Unsupported
 
 
@@ -112,8 +113,6 @@ _STREAM = Stream()
 
 
 def _checked(device: Any) -> int:
-    from .cuda import is_gpu
-
     if device is not None and not isinstance(device, torch.Tensor) and not is_gpu(device):
         raise ValueError(f"Expected a cuda device, but got: {device}")
     return 0

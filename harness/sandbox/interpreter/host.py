@@ -8,9 +8,15 @@ to the device (``.cuda()``, ``.to(...)``) take away. Results of operations carry
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
+
 MARK = "_made_on_host"
+
+to_numpy = torch._C.TensorBase.numpy
+"""A tensor's memory as numpy's, wherever it claims to lie: for the layer itself."""
 
 
 def is_host(tensor: Any) -> bool:
@@ -29,3 +35,37 @@ def on_device(tensor: Any) -> Any:
     if is_host(tensor):
         delattr(tensor, MARK)
     return tensor
+
+
+def is_gpu(device: Any) -> bool:
+    """Whether a device, in any of the forms that torch takes, means the GPU. Wrong ones raise as they would there."""
+    if isinstance(device, torch.device):
+        kind, index = device.type, device.index
+    elif isinstance(device, str):
+        if not device.startswith(("cuda", "hip")):
+            return False
+        parsed = torch.device(device)
+        kind, index = parsed.type, parsed.index
+    elif isinstance(device, int) and not isinstance(device, bool):
+        kind, index = "cuda", device
+    else:
+        return False
+    if kind not in ("cuda", "hip"):
+        return False
+    if index not in (None, 0, -1):
+        raise RuntimeError("CUDA error: invalid device ordinal")
+    return True
+
+
+_LISTENERS: list[Callable[[Any], None]] = []
+
+
+def listen(listener: Callable[[Any], None]) -> None:
+    """Have each tensor named whose values go to the host."""
+    _LISTENERS[:] = [listener]
+
+
+def moved_to_host(tensor: Any) -> None:
+    """The candidate moves a tensor's values to the host."""
+    for listener in _LISTENERS:
+        listener(tensor)

@@ -16,6 +16,7 @@ import torch
 
 from . import rounding
 from .arithmetic import fma, high_product
+from .host import to_numpy
 
 Array = Any
 
@@ -35,7 +36,7 @@ def _vector(fn: Callable[..., float]) -> Callable[..., Array]:
 def _torch(fn: Callable[[Any], Any]) -> Callable[[Array], Array]:
     def run(x: Array) -> Array:
         wide = np.array(x, dtype=np.float64)
-        return np.asarray(fn(torch.from_numpy(wide.reshape(-1))).numpy()).reshape(wide.shape)
+        return np.asarray(to_numpy(fn(torch.from_numpy(wide.reshape(-1))))).reshape(wide.shape)
 
     return run
 
