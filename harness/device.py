@@ -121,7 +121,7 @@ class Device:
             "uuid": self.uuid,
             "driver": self.driver,
             "torch": torch.__version__,
-            "triton": _version("triton"),
+            "triton": version_of("triton"),
             "python": platform.python_version(),
             "isolation": isolation,
         }
@@ -153,7 +153,7 @@ def measure_peaks(device: Device) -> Peaks | None:
     """What the device can do, measured once and kept by its UUID; None on the interpreter."""
     if device.interpreted:
         return None
-    path = _cache_folder() / f"peaks-{device.uuid}-{torch.__version__}.json"
+    path = cache_folder() / f"peaks-{device.uuid}-{torch.__version__}.json"
     try:
         return Peaks(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -231,7 +231,8 @@ def _seconds(work: Callable[[], Any], calls: int = 10) -> float:
     return min(means)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where figures about devices and tasks are kept from run to run."""
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "kernel-assay"
@@ -252,7 +253,8 @@ def _driver() -> str:
         return ""
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The installed version of a package; empty if there is none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

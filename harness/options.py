@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from harness.errors import UsageError
 from harness.registry import Specification
+from harness.sandbox.levels import Level
 from harness.solver import Budget
 
 MODEL_DEFAULT = "offline"
@@ -42,10 +43,11 @@ class Options:
     stage_timeout: float | None = None
     memory_limit: float | None = None
     timing_width: float | None = None
+    isolation: str | None = None
 
     RECORDED = (
         "solver model base_url model_option samples iterations device seed predictions max_evaluations "
-        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width"
+        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation"
     )
 
     @classmethod
@@ -59,6 +61,11 @@ class Options:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: a number above zero is needed")
         for text in options.solver:
             Specification.parse(text)
+        if options.isolation is not None:
+            try:
+                Level.parse(options.isolation)
+            except ValueError as error:
+                raise UsageError(f"--isolation: {error}") from None
         if options.resume and options.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
         return options
@@ -67,6 +74,14 @@ class Options:
     def budget(self) -> Budget:
         """What one attempt may spend."""
         return Budget(self.max_evaluations, self.max_tokens, self.max_dollars, self.max_seconds)
+
+    def check_isolation(self, level: str) -> None:
+        """Raises UsageError where a machine's level is less than the one asked for."""
+        if self.isolation is not None and not Level.parse(level).at_least(Level.parse(self.isolation)):
+            raise UsageError(
+                f"--isolation={self.isolation}: this machine gives {level} only: run as root, allow user namespaces or "
+                f"install bubblewrap, take a kernel with Landlock and seccomp, or ask for less: --isolation={level}"
+            )
 
     def recorded(self) -> dict[str, Any]:
         """The options that make a run what it is, as `run.json` holds them."""

@@ -56,6 +56,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--max-seconds", float, "S", "wall time that an attempt may take"),
     ("--stage-timeout", float, "S", "wall time for all calls of one stage of a judgement (120)"),
     ("--memory-limit", float, "GIB", "memory of a candidate's process (8)"),
+    ("--isolation", str, "LEVEL", "refuse to run below this level of isolation: strict, namespaces, landlock, …"),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
     ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )

@@ -5,6 +5,7 @@ It knows nothing of pytest: `harness.plugin` asks it for an attempt's record, an
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -54,14 +55,16 @@ class Session:
         self.device: Device = find_device(options.device or "auto")
         self.isolation = isolation.probe()
         self.environment = self.device.environment(self.isolation)
+        options.check_isolation(self.isolation)
         self.solvers = _solvers(options)
         self.model: Model | None = _model(options) if any(uses_model(each.solver) for each in self.solvers) else None
-        self._check_predictions()
-        self._check_resumed()
         self._judge: Judge | None = None
         self._run: Run | None = None
+        self._folder = self.earlier.folder if self.earlier is not None else None
         self._done: dict[str, Record] = {}
         self._failed: dict[str, InfrastructureError] = {}
+        self._check_predictions()
+        self._check_resumed()
 
     def attempts(self, suite: Suite) -> list[Attempt]:
         """All attempts at a suite, in order: task, solver, sample."""
@@ -87,6 +90,10 @@ class Session:
     def open_run(self, folder: Path, plan: Sequence[Attempt]) -> Run:
         """Create the run, or join the one that another process of this command has created, or the one resumed."""
         check_writable(folder)
+        self._folder = folder
+        if self.earlier is None:
+            with contextlib.suppress(InfrastructureError):  # which every attempt will tell
+                _ = self.judge  # so that the level that is recorded is the one that it has
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.earlier is not None or self._ours(folder):
@@ -122,9 +129,19 @@ class Session:
     def judge(self) -> Judge:
         """The judge of this process, started when first needed."""
         if self._judge is None:
-            hidden = [suite.folder for suite in self.suites] + ([self._run.folder] if self._run else [])
-            self._judge = make_judge(self.options, self.device, hidden)
+            hidden = [suite.folder for suite in self.suites] + ([self._folder] if self._folder else [])
+            judge = make_judge(self.options, self.device, hidden)
+            self._take_level(judge)
+            self._judge = judge
         return self._judge
+
+    def _take_level(self, judge: Judge) -> None:
+        """The level that candidates get is known for sure once the warm parent has rehearsed: record that one."""
+        judge.parent.start()
+        if judge.parent.isolation != self.isolation:
+            self.isolation = judge.parent.isolation
+            self.environment = self.device.environment(self.isolation)
+            self.options.check_isolation(self.isolation)
 
     def close(self) -> None:
         """End the judge's processes."""
@@ -208,10 +225,14 @@ class Session:
         for suite in self.suites:
             if digests.get(suite.name) != suite.digest:
                 raise UsageError(f"the suite {suite.name} has changed since {folder} was started: start a new run")
-        if about.get("environment", {}).get("digest") != self.environment["digest"]:
+        recorded = about.get("environment", {})
+        if recorded.get("isolation") != self.isolation and recorded.get("digest") != self.environment["digest"]:
+            _ = self.judge  # it may have given up a wall, now as then
+        if recorded.get("digest") != self.environment["digest"]:
             raise UsageError(
                 f"{folder} was started on another device, software or isolation level "
-                f"({about.get('environment', {}).get('device')}): start a new run"
+                f"({recorded.get('device')}, isolation {recorded.get('isolation')}; here "
+                f"{self.device.name}, isolation {self.isolation}): start a new run"
             )
 
 

@@ -109,6 +109,18 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """What a right kernel loses against the oracle, on the case where that is most beside what the reference loses."""
+
+    case: str
+    error: float
+    """Root mean square of the distance from the oracle, over the oracle's root mean square."""
+    reference_error: float
+    ratio: float
+    """`error` over `reference_error`, neither taken as less than the rounding of the output's format."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the judge says of one candidate."""
 
@@ -121,6 +133,8 @@ class Verdict:
     cases: int = 0
     worst_error: float | None = None
     """Largest error over all right outputs, as a share of what the tolerance allows (1 would just pass)."""
+    accuracy: Accuracy | None = None
+    """Of a right kernel with floating-point outputs."""
     timings: tuple[Timing, ...] = ()
     seed: int | None = None
     """The secret from which this judgement's inputs were made."""
@@ -166,6 +180,7 @@ class Verdict:
         """Back from a record."""
         plain: dict[str, Any] = {key: value for key, value in data.items() if key not in ("stages", "speedup")}
         plain["timings"] = tuple(_timing(each) for each in plain["timings"])
+        plain["accuracy"] = Accuracy(**plain["accuracy"]) if plain.get("accuracy") else None
         plain["slowest"] = tuple(plain["slowest"]) if plain.get("slowest") else None
         return cls(**{**plain, "outcome": Outcome(plain["outcome"]), "warnings": tuple(plain["warnings"])})
 

@@ -21,7 +21,18 @@ from reports.statistics import Floats, combined_intervals, geometric_means
 Line: TypeAlias = tuple[Any, ...]
 Column: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
-VERDICT = ("outcome", "reason", "digest", "cases_passed", "cases", "worst_error", "seconds", "stages")
+VERDICT = (
+    "outcome",
+    "reason",
+    "digest",
+    "cases_passed",
+    "cases",
+    "worst_error",
+    "seconds",
+    "stages",
+    "warnings",
+    "accuracy",
+)
 SPENT = ("evaluations", "calls", "prompt_tokens", "completion_tokens", "dollars", "model_seconds", "seconds")
 RECORD = (
     *("level", "category", "task_digest", "environment", "origin", "stopped", "error", "started", "finished"),
@@ -80,6 +91,8 @@ def columns(rows: Sequence[Line]) -> tuple[dict[str, Column], set[Any]]:
         **texts,
         **numbers,
         **times,
+        "warnings": np.array([float(len(each)) if isinstance(each, list) else 0.0 for each in raw["warnings"]]),
+        "error_ratio": _numbers([each.get("ratio") if isinstance(each, dict) else None for each in raw["accuracy"]]),
         "tokens": numbers["prompt_tokens"] + numbers["completion_tokens"],
         "recorded": [status is not None for status in raw["status"]],
         "status": ["judged" if outcome else "owed" for outcome in texts["outcome"]],

@@ -37,6 +37,7 @@ COSTS = ("evaluations", "calls", "prompt_tokens", "completion_tokens", "tokens",
 
 COLUMNS = (
     *("solver", "model", "runs", "tasks", "attempts", "judged", "owed", "unsupported", "unplanned"),
+    *("cheating", "suspicious"),
     *("call", "call_low", "call_high", "execution", "execution_low", "execution_high"),
     *("speedup", "speedup_low", "speedup_high", "timed", "right_untimed"),
     *("speedup_failures_1", "speedup_failures_1_low", "speedup_failures_1_high"),
@@ -55,7 +56,8 @@ def leaderboard(frame: pd.DataFrame) -> pd.DataFrame:
     95 %, at the effective number of attempts). `speedup` is the geometric mean over right and timed attempts,
     `speedup_failures_1` that over all attempts with 1 for the others, with bootstrap bounds over tasks. Costs are sums
     over the recorded attempts, seconds being wall time of attempts; NaN where one of them is unknown, with the number
-    of those in `_unknown`. `mixed_tasks` counts tasks that were judged under more than one digest.
+    of those in `_unknown`. `cheating` and `suspicious` count attempts that were seen breaking the rules, and those that
+    a person should look at. `mixed_tasks` counts tasks that were judged under more than one digest.
 
     Sorted by execution, then by `speedup_failures_1`, best first.
     """
@@ -83,6 +85,8 @@ def _row(group: pd.DataFrame) -> dict[str, Any]:
         "owed": int((group["status"] == "owed").sum()),
         "unsupported": int((group["outcome"] == Outcome.UNSUPPORTED.value).sum()),
         "unplanned": int((~group["planned"]).sum()),
+        "cheating": int((group["outcome"] == Outcome.CHEATING.value).sum()),
+        "suspicious": int((group["warnings"] > 0).sum()),
         "timed": int(timed.sum()),
         "right_untimed": int((execution & ~timed).sum()),
         "mixed_tasks": int((digests > 1).sum()),

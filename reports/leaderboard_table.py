@@ -69,6 +69,16 @@ NOTES = (
         lambda _: "Several attempts a task: intervals of shares are Wilson's at the effective number of attempts.",
     ),
     Note(
+        "execution",
+        lambda r: r["cheating"] > 0,
+        lambda rows: f"Seen cheating: {_total(rows, 'cheating')}. Not passed, whatever they returned.",
+    ),
+    Note(
+        "execution",
+        lambda r: r["suspicious"] > r["cheating"],
+        lambda rows: f"Suspicious: {_total(rows, 'suspicious')}. `kernel-assay show` says why; a person should look.",
+    ),
+    Note(
         "unsupported",
         lambda r: r["unsupported"] > 0,
         lambda _: "What the interpreter can't judge: in the denominator as not passed, but not called wrong.",

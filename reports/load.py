@@ -36,6 +36,8 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(("speedup", "low", "high", "candidate_us", "reference_us"), "float64"),
     **dict.fromkeys(("fraction", "reference_fraction", "workloads"), "float64"),
     **dict.fromkeys(("cases_passed", "cases", "worst_error", "judge_seconds"), "float64"),
+    # the error as a multiple of the reference's; how many things a person should look at
+    **dict.fromkeys(("error_ratio", "warnings"), "float64"),
     # what it cost
     **dict.fromkeys(("evaluations", "calls", "prompt_tokens", "completion_tokens", "tokens", "dollars"), "float64"),
     **dict.fromkeys(("model_seconds", "seconds"), "float64"),
@@ -50,7 +52,7 @@ OPTIONS = (
 """Options of the command that make other attempts of the same solver and model."""
 
 COUNTS = (
-    *("sample", "level", "workloads", "cases_passed", "cases"),
+    *("sample", "level", "workloads", "cases_passed", "cases", "warnings"),
     *("evaluations", "calls", "prompt_tokens", "completion_tokens", "tokens"),
 )
 """Columns of whole numbers."""

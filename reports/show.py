@@ -67,10 +67,18 @@ def _verdict(verdict: dict[str, Any], width: int) -> list[str]:
         parts += [f"    {_code_line(each)}" for each in detail.splitlines()]
     parts += [f"warning: {clean(each)}" for each in _list(verdict.get("warnings"))]
     parts.append(f"cases passed: {verdict.get('cases_passed')} of {verdict.get('cases')}")
+    parts += _accuracy(verdict.get("accuracy"))
     timings = [each for each in _list(verdict.get("timings")) if isinstance(each, dict)]
     if timings:
         parts.append(terminal([_workloads(timings)], width).rstrip())
     return parts
+
+
+def _accuracy(found: Any) -> list[str]:
+    if not isinstance(found, dict):
+        return []
+    mine, theirs, ratio = (_known(found.get(name)) for name in ("error", "reference_error", "ratio"))
+    return [f"error: {mine}, the reference's {theirs}, {ratio} times it at most, on {clean(found.get('case'))}"]
 
 
 def _workloads(timings: list[dict[str, Any]]) -> Table:

@@ -13,7 +13,19 @@ from reports.table import Column, Table, clean
 COLUMNS = (
     *("attempt", "task", "level", "category", "solver", "model", "sample", "status", "outcome", "call", "execution"),
     *("speedup", "low", "high", "candidate_us", "reference_us", "fraction", "reference_fraction", "reason", "planned"),
-    *("cases_passed", "cases", "worst_error", "evaluations", "calls", "tokens", "dollars", "model_seconds", "seconds"),
+    *(
+        "cases_passed",
+        "cases",
+        "worst_error",
+        "error_ratio",
+        "warnings",
+        "evaluations",
+        "calls",
+        "tokens",
+        "dollars",
+        "model_seconds",
+        "seconds",
+    ),
     *("task_digest", "solution_digest", "origin", "stopped", "error", *CONDITIONS),
 )
 
@@ -46,9 +58,11 @@ def tasks_table(frame: pd.DataFrame) -> Table:
     data = counts_as_integers(data)
     owed = int((rows["status"] == "owed").sum())
     unplanned = int((~rows["planned"]).sum())
+    suspicious = int((rows["warnings"] > 0).sum())
     notes = [
         *(["Times are of Triton's interpreter on a CPU: they say nothing of speed on a GPU."] if interpreted else []),
         *([f"{owed} of {len(rows)} attempts are owed: continue the run with --resume."] if owed else []),
+        *([f"{suspicious} attempts are suspicious: kernel-assay show says why."] if suspicious else []),
         *([f"{unplanned} attempts are recorded but not in the run's plan."] if unplanned else []),
     ]
     reasons = [
@@ -65,11 +79,13 @@ def tasks_table(frame: pd.DataFrame) -> Table:
         Column(f"reference\nµs{time}", tuple(map(table.microseconds, rows["reference_us"]))),
         Column("% of\nlimit", tuple(map(table.whole_percent, rows["fraction"]))),
         Column("reference\n% of limit", tuple(map(table.whole_percent, rows["reference_fraction"]))),
+        Column("error, ×\nreference's", tuple(map(table.ratio, rows["error_ratio"]))),
         Column("reason", tuple(clean(reason, _REASON) for reason in reasons), text=True, elastic=True),
     )
     legend = (
         "speedup: geometric mean over workloads, reference over candidate, with its 95 % interval. limit: the least "
-        "time that the hardware's measured rates allow.",
+        "time that the hardware's measured rates allow. error: against the oracle, on the case where it is most beside "
+        "the reference's.",
     )
     return Table("Tasks", (", ".join(facts),) if facts else (), columns, tuple(notes), legend, data=data)
 

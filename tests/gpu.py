@@ -2,7 +2,7 @@
 
     python -m tests.gpu [PART …] [--device=cuda:1]
 
-Parts: `tests` (those marked `gpu`, and the hostile candidates on the GPU), `doctor` (every task of suite rocm examined,
+Parts: `tests` (those marked `gpu`, and the corpus of exploits on the GPU), `doctor` (every task of suite rocm examined,
 first what may run side by side, then what is timed), and any solver's name (suite rocm judged with it). By default
 tests, doctor, reference, nop and geak. Records go to OUT (environment variable) or `runs/`; what is recorded there
 already, by a command that was cut short, is continued.
@@ -56,7 +56,7 @@ def parts(names: list[str], device: str, out: Path) -> list[Part]:
     doctor, found = out / "doctor", []
     for name in names:
         if name == "tests":
-            found.append(Part("tests on the GPU", ("tests/gpu_tests", "tests/hostile", *common), out / "tests.log"))
+            found.append(Part("tests on the GPU", ("tests/gpu_tests", "tests/exploits", *common), out / "tests.log"))
         elif name == "doctor":
             for kind, chosen, many in (("checks", "not limit", SIDE_BY_SIDE), ("limits", "limit", TIMED)):
                 arguments = ("suites/rocm", "--doctor", "-k", chosen, f"-n{many}", *common)

@@ -47,6 +47,7 @@ class DoctorPlugin:
         self.device = find_device(options.device or "auto")
         self.isolation = isolation.probe()
         self.environment = self.device.environment(self.isolation)
+        options.check_isolation(self.isolation)
         earlier = joined or options.resume
         self.run = DoctorRun.open(earlier) if earlier else self._create()
         self._check_resumed()
@@ -94,6 +95,11 @@ class DoctorPlugin:
         """The doctor of this process, started when first needed."""
         if self._doctor is None:
             judge = make_judge(self.options, self.device, [*self.suites, self.run.folder])
+            judge.parent.start()
+            if judge.parent.isolation != self.isolation:  # a wall was given up in the rehearsal
+                self.isolation = judge.parent.isolation
+                self.environment = self.device.environment(self.isolation)
+                self.options.check_isolation(self.isolation)
             self._doctor = Doctor(judge, self.environment["digest"], self.options.seed)
         return self._doctor
 

@@ -27,18 +27,21 @@ import torch
 from harness.device import Device, Peaks, measure_peaks
 from harness.engine.lease import lease
 from harness.errors import InfrastructureError, KernelAssayError
-from harness.judge import timing
-from harness.judge.compare import compare, expect
+from harness.judge import accuracy, timing
+from harness.judge.accuracy import Measured
+from harness.judge.compare import Expected, compare, expect
 from harness.judge.integrity import Finding, read_evidence, read_names, read_source, weigh
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.wire import room
-from harness.task import Case, Rng, Task
-from harness.verdict import Outcome, Timing, Verdict
+from harness.task import Case, Inputs, Rng, Task
+from harness.verdict import Accuracy, Outcome, Timing, Verdict
 
 LONGEST_SOURCE = 1_000_000
 """Characters."""
+INEXACT = 10.0
+"""An error of so many times the reference's is worth a person's look."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Judge:
                 try:
                     trial.call_all(process)
                     if scope.timed:
+                        trial.weigh_accuracy()
                         trial.time_all(process)
                 finally:
                     trial.testimony = process.testify()
@@ -135,6 +139,7 @@ class Judge:
             cases_passed=trial.passed,
             cases=len(trial.cases),
             worst_error=trial.worst,
+            accuracy=trial.accuracy,
             timings=tuple(trial.timings),
             seed=seed,
             seconds=time.monotonic() - start,
@@ -185,6 +190,8 @@ class _Trial:
         self.timings: list[Timing] = []
         self.timing_seconds = 0.0
         self.testimony = Testimony()
+        self.accuracy: Accuracy | None = None
+        self._errors: dict[str, Measured] = {}
         self._names: list[str] = []
         self._device_type = judge.device.torch.partition(":")[0]
 
@@ -286,7 +293,38 @@ class _Trial:
 
     def suspicions(self) -> list[str]:
         """What a person should look at, a sentence each."""
-        return [*self.testimony.cheating, *self.testimony.torch, *self.testimony.suspicious, *self._names]
+        found = [*self.testimony.cheating, *self.testimony.torch, *self.testimony.suspicious, *self._names]
+        if self.accuracy is not None and self.accuracy.ratio > INEXACT:
+            found.append(
+                f"its error is {self.accuracy.ratio:.3g} times the reference's on {self.accuracy.case}: it may have "
+                "traded accuracy for speed"
+            )
+        return found
+
+    def weigh_accuracy(self) -> None:
+        """How exact it is beside the reference, once it is known to be right."""
+        self.accuracy = accuracy.weigh(
+            self._errors, accuracy.reference_errors(self.task, self.judge.device, self._call_reference)
+        )
+
+    def _call_reference(self, case: Case, seed: int) -> tuple[Expected, Returned, list[str]]:
+        inputs = self.task.make_inputs(case, Rng(seed, self.judge.device.torch))
+        needed, watch = self._needs(inputs)
+        try:
+            returned = self.judge.reference_process(self.task).call(
+                inputs, needed, watch, self.judge.limits.stage_seconds, 0 if self.judge.device.interpreted else None
+            )
+        except CandidateFailed as failure:
+            self.judge._drop_reference()
+            raise InfrastructureError(
+                f"the reference of {self.task.name} failed on {case.id}: {failure.reason}; mend its reference.py"
+            ) from failure
+        return expect(self.task, inputs), returned, list(inputs)
+
+    def _needs(self, inputs: Inputs) -> tuple[int, list[int]]:
+        """Room for what a call gives back, and the positions of the inputs that are looked at after it."""
+        needed = 2 * sum(room(each) for each in self.task.allocate(inputs)) + (1 << 16)
+        return needed, [position for position, value in enumerate(inputs.values()) if isinstance(value, torch.Tensor)]
 
     def praise(self) -> str:
         """The sentence of a right candidate."""
@@ -308,8 +346,7 @@ class _Trial:
         """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all."""
         task, device = self.task, self.judge.device
         inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
-        results_room = 2 * sum(room(each) for each in task.allocate(inputs)) + (1 << 16)
-        watch = [position for position, value in enumerate(inputs.values()) if isinstance(value, torch.Tensor)]
+        results_room, watch = self._needs(inputs)
         left = deadline - time.monotonic()
         if left <= 0:
             raise CandidateFailed(
@@ -321,12 +358,15 @@ class _Trial:
             returned = process.call(inputs, results_room, watch, left, chosen)
         except CandidateFailed as failure:
             raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None
-        difference, error = compare(task, inputs, expect(task, inputs), returned, self._device_type)
+        expected = expect(task, inputs)
+        difference, error = compare(task, inputs, expected, returned, self._device_type)
         self.worst = max(self.worst or 0.0, error)
         difference = difference or self._text_difference or read_evidence(task, returned)
         if difference is not None:
             return returned, CandidateFailed(difference.outcome, f"on {case.id}{note}: {difference.sentence}")
         self.passed += 1
+        if case.id not in self._errors:
+            self._errors[case.id] = accuracy.measure(task, expected, returned, list(inputs))
         return returned, None
 
     def _seed(self, case: Case, use: object) -> int:

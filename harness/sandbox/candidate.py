@@ -173,17 +173,21 @@ class CandidateProcess:
         self._ask({"op": "release"}, timeout)
 
     def testify(self) -> Testimony:
-        """End the process, and say what it was seen doing. Raises CandidateFailed if it can't be asked any more."""
+        """End the process, and say what it was seen doing."""
         number = secrets.token_hex(16)
         if self._ended:
             return _testimony(self._evidence)
-        try:
+        with contextlib.suppress(CandidateFailed):
             self._ask({"op": "seal", "number": number}, GRACE)
-        finally:
+        if not self._ended:
             self._end()
         *lines, last = self._evidence or [""]
         if last != f"end {number}":
-            lines = [*lines, last, "cheating it closed the pipe through which its acts are told, or wrote into it"]
+            lines = [
+                *lines,
+                last,
+                "cheating it closed the pipe through which its acts are told, or did not answer any more",
+            ]
         return _testimony(lines)
 
     def _place(self, inputs: Inputs, results_room: int, watch: list[int]) -> list[dict[str, Any]]:

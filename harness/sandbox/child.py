@@ -129,8 +129,8 @@ class _Session:
         with self.witness.watching(guards):
             result = self.function(*values)
         self._synchronize()
-        reply = self._pack(result, values, results_at, watch)
         self._look()
+        reply = self._pack(result, values, results_at, watch)
         reply["evidence"] = {
             "launches": self.witness.launches,
             "operations": sorted(self.witness.operations)[:200],
@@ -181,6 +181,7 @@ class _Session:
         return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in pairs]}
 
     def collect(self, number: int, results_at: int, watch: list[int]) -> dict[str, Any]:
+        self._look()
         return self._pack(self.results[number], self.sets[number], results_at, watch)
 
     def release(self) -> dict[str, Any]:

@@ -1,34 +1,65 @@
-"""Walls around a candidate's process, by what the machine allows; the level taken is recorded.
+"""Walls around a candidate's process, the strongest that the machine allows; the level taken is recorded and shown.
 
 `namespaces`       run as root: own mount, network, PID and IPC namespaces, read-only file system, a private /tmp, a
                    user of its own without privileges. What the judge holds on disk is covered by empty mounts.
 `user-namespaces`  the same without root, by a user namespace; the candidate keeps the caller's user outside.
-`process`          neither is allowed: process group and resource limits alone; files of the user can be read.
+`bubblewrap`       only `bwrap` is let make namespaces: the warm parent runs inside it, and its candidates share them.
+`landlock`         no namespaces: Landlock alone says which files may be opened, and limits what may be used.
+`process`          nothing but process group and resource limits: files and processes of the user can be reached.
 
-In order: `enter_namespaces` in the warm parent before it imports PyTorch (a user namespace needs a single thread),
-`seal_parent` when it has imported all; `own_processes` in the warden; `enter_child` in the candidate's own process.
+Landlock (`harness.sandbox.landlock`) and a filter of system calls (`harness.sandbox.seccomp`) are added to each where
+the kernel has them: `namespaces+landlock+seccomp`. Run as root, the two lowest give the candidate a user of its own
+where that user can reach Python and the libraries.
+
+What stays open from `bubblewrap` down: candidates that run at the same time share PIDs, so that one can find out (by
+the number given to its own child, or stat() below /proc) how many others there are, though not look into them or send
+them anything; limits on processes are those of the user; what they write fills the disk of /tmp, file by file up to the
+limit of one, until they end. On `landlock` they share the network's namespace, too, and before Linux 6.7 only the
+filter keeps them from it. Without Landlock, candidates of the level `bubblewrap` reach one
+another's files and those of the warm parent, and on `process` nothing hides what the user may read. Without the filter
+a candidate can slow down what runs as the same user, and before Linux 6.12 also end it; without either, trace it.
+Memory is limited for each process by the kernel, for all together by the warden, which looks some times a second; no
+cgroups are made: the groups that a machine's own manager has put this process into are not ours to divide.
+
+In order: `enter` in the warm parent before it imports PyTorch (a user namespace needs a single thread), `seal_parent`
+when it has imported all; `own_processes` in the warden; `enter_child` in the candidate's own process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-LEVELS = ("namespaces", "user-namespaces", "process")
+from harness.sandbox import bubblewrap, landlock, mounts, scratch, seccomp
+from harness.sandbox.levels import LEVELS, STRONGEST, Level
+
+__all__ = [
+    "LEVELS",
+    "Level",
+    "Limits",
+    "Plan",
+    "Walls",
+    "enter",
+    "enter_child",
+    "own_processes",
+    "probe",
+    "seal_parent",
+]
+
 FIRST_USER = 61_000_000
-"""Candidates of the level `namespaces` run as this user id and following ones, so that limits count each alone."""
-
-_NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
-_SYS_MOUNT_SETATTR, _AT_RECURSIVE, _ATTR_RDONLY = 442, 0x8000, 1
+"""Candidates that have a user of their own run as this id and following ones, so that limits count each alone."""
+_ROOT_POWERS = sum(1 << capability for capability in (0, 1, 5, 6, 7))
+"""CAP_CHOWN, DAC_OVERRIDE, KILL, SETGID, SETUID: to become another user, to end what it runs, to remove its files."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 38, 24, 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,47 +79,58 @@ class Limits:
     """What it may print."""
 
 
-class _MountAttributes(ctypes.Structure):
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
+@dataclass(frozen=True)
+class Plan:
+    """What the judge asks of the warm parent's walls."""
+
+    hidden: tuple[str, ...] = ()
+    """Files and folders that candidates must not see."""
+    keep: tuple[str, ...] = ()
+    """Folders that stay visible even below hidden ones (the Python installation)."""
+    at_most: str = str(STRONGEST)
+    """No stronger base and no other walls than these are taken: tests look at each level on one machine."""
+    inside: bool = False
+    """Has bubblewrap been entered?"""
 
 
-def enter_namespaces() -> str:
-    """First step in the parent, before anything starts a thread; returns the level that this machine allows."""
-    level = "namespaces" if os.geteuid() == 0 else "user-namespaces"
-    if not _succeeds(lambda: _rehearse(level)):
-        return "process"
-    _enter(level)
-    return level
+@dataclass(frozen=True)
+class Walls:
+    """What stands around one candidate."""
+
+    level: Level
+    limits: Limits
+    user: int | None
+    """User id that the candidate runs as; None for the caller's own."""
+    keep: tuple[str, ...]
+    """Folders that it must be able to read."""
+    readable: tuple[str, ...]
+    """What Landlock lets it read: these folders and the system's, without what is hidden there."""
 
 
-def _enter(level: str) -> None:
-    user, group = os.geteuid(), os.getegid()
-    of_user = _NEWUSER if level == "user-namespaces" else 0
-    _check(_libc.unshare(of_user | _NEWNS | _NEWIPC | _NEWNET), "unshare")
-    if of_user:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+def enter(plan: Plan, configuration: Mapping[str, Any]) -> Level:
+    """First step in the parent, before anything starts a thread; returns the level that this machine allows.
 
-
-def _rehearse(level: str) -> None:
-    """All steps that a machine may refuse. Some allow the namespaces and then none of what they are for: AppArmor on
-    Ubuntu refuses the user's map, containers a /proc, Landlock every mount."""
-    _enter(level)
-    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    own_processes(level)
-    if not _succeeds(_mount_own):
-        raise OSError
-
-
-def _mount_own() -> None:
-    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
-    _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV)
+    May start the running program again inside bubblewrap. `configuration` is its last argument, as JSON, and has the
+    plan as `plan`.
+    """
+    most = Level.parse(plan.at_most)
+    allowed = LEVELS[LEVELS.index(most.base) :]
+    own = "namespaces" if os.geteuid() == 0 else "user-namespaces"
+    base = "process"
+    if plan.inside:
+        base = "bubblewrap"
+    elif own in allowed and _succeeds(lambda: mounts.rehearse(own == "user-namespaces")):
+        mounts.enter_namespaces(of_user=own == "user-namespaces")
+        base = own
+    elif "bubblewrap" in allowed and bubblewrap.works():
+        again = [*sys.orig_argv[:-1], json.dumps({**configuration, "plan": asdict(replace(plan, inside=True))})]
+        bubblewrap.start(again, plan.hidden, plan.keep)
+    walls: tuple[str, ...] = ()
+    if "landlock" in most.walls and _succeeds(lambda: _add_landlock((), (), own_proc=False)):
+        base, walls = "landlock" if base == "process" else base, (*walls, "landlock")
+    if "seccomp" in most.walls and _succeeds(lambda: _add_seccomp(company=True)):
+        walls = (*walls, "seccomp")
+    return Level(base, walls)
 
 
 def _succeeds(steps: Callable[[], None]) -> bool:
@@ -104,107 +146,104 @@ def _succeeds(steps: Callable[[], None]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def probe() -> str:
+def probe(at_most: str = str(STRONGEST)) -> str:
     """The level that this machine allows, found out in a process of its own that ends at once."""
     root = Path(__file__).resolve().parents[2]
+    plan = Plan(keep=(str(root), sys.prefix, sys.base_prefix), at_most=at_most)
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from harness.sandbox import isolation; print(isolation.enter_namespaces())"
+        "import json, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from harness.sandbox import isolation\n"
+        "asked = json.loads(sys.argv[2])\n"
+        "print(isolation.enter(isolation.Plan(**asked['plan']), asked))"
     )
-    answer = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=False)
-    level = answer.stdout.strip()
-    return level if level in LEVELS else "process"
+    command = [sys.executable, "-c", code, str(root), json.dumps({"plan": asdict(plan)})]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return str(Level.parse(answer.stdout.strip()))
+    except ValueError:
+        return "process"
 
 
-def seal_parent(level: str, hidden: list[str], keep: list[str]) -> None:
+def seal_parent(level: Level, plan: Plan) -> None:
     """Second step, when all is imported: cover what candidates must not see, and make the file system read-only.
 
-    `hidden` are files and folders; `keep` are folders that stay visible even below hidden ones (the Python
-    installation). Candidates get a /tmp of their own from `enter_child`.
+    Candidates get a /tmp of their own from `enter_child`.
     """
-    if level == "process":
-        return
-    os.umask(0o022)
-    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    for path in hidden:
-        _hide(path, keep)
-    for path in keep if level == "namespaces" else ():
-        closed = next((each for each in reversed(Path(path).parents) if not each.stat().st_mode & 0o001), None)
-        if closed is not None:  # its owner alone may enter it, and candidates run as another user
-            _hide(str(closed), keep)
-    attributes = _MountAttributes(_ATTR_RDONLY, 0, 0, 0)
-    size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    if _libc.syscall(_SYS_MOUNT_SETATTR, -100, b"/", _AT_RECURSIVE, ctypes.byref(attributes), size) != 0:
-        _mount(None, "/", None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+    if level.alone:
+        os.umask(0o022)
+        mounts.seal(plan.hidden, plan.keep, others_enter=level.base == "namespaces")
 
 
-def own_processes(level: str) -> None:
+def readable(level: Level, plan: Plan) -> tuple[str, ...]:
+    """What Landlock lets candidates read, once the parent is sealed."""
+    return tuple(landlock.readable(plan.keep, plan.hidden)) if "landlock" in level.walls else ()
+
+
+def gives_users(level: Level, plan: Plan) -> bool:
+    """Do candidates run as a user of their own? Else they keep the caller's."""
+    if level.alone:
+        return level.base == "namespaces"
+    powers = int(_status("CapEff"), 16)
+    return os.geteuid() == 0 and powers & _ROOT_POWERS == _ROOT_POWERS and not mounts.closed(plan.keep)
+
+
+def own_processes(level: Level) -> None:
     """In the process that forks the candidate: its next child is the first of a new PID namespace, with no network.
 
     This process does not die with its own parent: it stays until the judge's end of its channel closes, which a killed
     judge's does too, so that a candidate that has disarmed `die_with_parent` can't outlive everything.
     """
-    if level != "process":
-        _check(_libc.unshare(_NEWNS | _NEWPID | _NEWIPC | _NEWNET), "unshare")
+    if level.alone:
+        mounts.own_processes()
     else:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def enter_child(level: str, limits: Limits, user: int, keep: list[str]) -> None:
-    """Finish the walls in the candidate's own process: private /tmp and /proc, limits, no privileges."""
-    if level != "process":
-        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
-        for place in ("/tmp", "/dev/shm", "/var/tmp"):
-            if os.path.isdir(place):
-                _cover(place, f"size={limits.file_bytes},mode=1777", keep)
+def enter_child(walls: Walls, folder: str) -> None:
+    """Finish the walls in the candidate's own process: private /tmp and /proc, limits, no privileges, and what is added
+    to the level. `folder` is where it may write on levels without a /tmp of its own; its caller removes it."""
+    level, limits, user = walls.level, walls.limits, walls.user
+    writable = ["/tmp", "/dev/shm"] if level.alone else [folder]
+    if level.alone:
+        mounts.own_folders(limits.file_bytes, walls.keep)
+    else:
+        scratch.make(folder, user)
+    others = 0 if user is not None or level.alone else _processes_of_user()
     for what, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_DATA, limits.memory),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, 1024),
-        (resource.RLIMIT_NPROC, limits.processes if level != "process" else limits.processes + _processes_of_user()),
+        (resource.RLIMIT_NPROC, limits.processes + others),
     ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (value, value))
-    if level == "namespaces":
+    if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    elif level == "user-namespaces":
-        _drop_capabilities()
+    _drop_capabilities()
     die_with_parent()  # again: a change of user clears it
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if "landlock" in level.walls:
+        _add_landlock(walls.readable, writable, own_proc=level.alone)
+    if "seccomp" in level.walls:
+        _add_seccomp(company=not level.alone)
+
+
+def _add_landlock(readable: Iterable[str], writable: Iterable[str], *, own_proc: bool) -> None:
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    landlock.restrict(tuple(readable), tuple(writable), own_proc=own_proc)
+
+
+def _add_seccomp(*, company: bool) -> None:
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    seccomp.install(company=company)
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def _hide(path: str, keep: list[str]) -> None:
-    """Cover a file or folder by an empty one, with what must stay visible below it put back."""
-    if path in keep or not os.path.exists(path):
-        return
-    if os.path.isdir(path):
-        _cover(path, "size=1m,mode=755", keep)
-    else:
-        _mount("/dev/null", path, None, _MS_BIND)
-
-
-def _cover(place: str, options: str, keep: list[str]) -> None:
-    """An empty folder over this place, with what must stay (a Python installation) put back.
-
-    It has to be new folders, not just covered entries: a home that only its owner may enter would keep a candidate,
-    which runs as another user, from a Python installed there.
-    """
-    kept = [
-        (path, os.open(path, os.O_PATH)) for path in keep if Path(place) in Path(path).parents and os.path.isdir(path)
-    ]
-    _mount("tmpfs", place, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
-    for path, fd in kept:
-        os.makedirs(path, exist_ok=True)
-        _mount(f"/proc/self/fd/{fd}", path, None, _MS_BIND | _MS_REC)
-        os.close(fd)
 
 
 def _drop_capabilities() -> None:
@@ -213,6 +252,12 @@ def _drop_capabilities() -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     nothing = (ctypes.c_uint32 * 6)()
     _libc.capset(header, nothing)
+
+
+def _status(name: str) -> str:
+    """A line of this process's status."""
+    with open("/proc/self/status") as file:
+        return next(line.split()[1] for line in file if line.startswith(f"{name}:"))
 
 
 def _processes_of_user() -> int:
@@ -224,17 +269,3 @@ def _processes_of_user() -> int:
                 if entry.stat().st_uid == os.getuid():
                     count += len(os.listdir(f"/proc/{entry.name}/task"))
     return count
-
-
-def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str = "") -> None:
-    encode = os.fsencode
-    result = _libc.mount(
-        encode(source) if source else None, encode(target), encode(kind) if kind else None, flags, encode(data) or None
-    )
-    _check(result, f"mount {target}")
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")

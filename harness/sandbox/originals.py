@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy
@@ -33,6 +34,8 @@ _MODULES = (
     *("triton.runtime.interpreter", "triton.runtime.cache", "triton.runtime.driver", "triton.compiler"),
     "triton.compiler.compiler",
 )
+_BY_PYTORCH = {"torch.manual_seed"}
+"""What PyTorch replaces itself, when its compiler is imported."""
 _CLASSES = (
     *("JITFunction", "Autotuner", "Heuristics", "KernelInterface", "InterpretedFunction", "GridExecutor"),
     *("CompiledKernel", "CudaLauncher"),
@@ -56,9 +59,17 @@ def snapshot() -> dict[str, Any]:
     return {
         f"{name}.{key}": value
         for name, owner in owners.items()
-        for key, value in list(vars(owner).items())
-        if callable(value) or isinstance(value, (property, staticmethod, classmethod))
+        for key, value in _attributes(owner)
+        if (callable(value) or isinstance(value, (property, staticmethod, classmethod)))
+        and f"{name}.{key}" not in _BY_PYTORCH
     }
+
+
+def _attributes(owner: Any) -> Iterable[tuple[str, Any]]:
+    """Of a class also what it inherits: a method that hides an inherited one replaces it."""
+    if not isinstance(owner, type):
+        return list(vars(owner).items())
+    return {key: value for each in reversed(owner.__mro__) for key, value in vars(each).items()}.items()
 
 
 class Originals:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import harness
 from harness.errors import InfrastructureError
-from harness.sandbox.isolation import Limits
+from harness.sandbox.isolation import Limits, Plan
+from harness.sandbox.levels import STRONGEST, Level
 from harness.sandbox.wire import Channel, WireClosed, WireTimeout
 
 START_TIMEOUT = 180.0
@@ -46,19 +47,27 @@ def default_hidden() -> list[Path]:
     data = [
         each for each in Path("/").iterdir() if each.is_dir() and not each.is_symlink() and each.name not in _SYSTEM
     ]
-    return [*(root / name for name in names), Path.home(), *data]
+    home = [] if Path.home() == Path("/") else [Path.home()]  # that of some users of services
+    return [*(root / name for name in names), *home, *data]
 
 
 class WarmParent:
     """A process that has imported PyTorch and Triton and forks one process per candidate; one for each device kind."""
 
     def __init__(
-        self, *, interpreted: bool, hidden: Iterable[Path] = (), variables: Mapping[str, str] | None = None
+        self,
+        *,
+        interpreted: bool,
+        hidden: Iterable[Path] = (),
+        variables: Mapping[str, str] | None = None,
+        at_most: str = str(STRONGEST),
     ) -> None:
         self.interpreted = interpreted
         self.variables = dict(variables or {})
         """Environment variables of its own, such as the one GPU that it and its candidates may see."""
         self.hidden = sorted({str(path.resolve()) for path in (*default_hidden(), *hidden)})
+        self.at_most = Level.parse(at_most)
+        """Level of isolation that is not gone beyond: tests look at the lower ones on a machine that allows more."""
         self.isolation = ""
         """Level of isolation that the machine allowed; known once started."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,11 +81,12 @@ class WarmParent:
         ours, theirs = socket.socketpair()
         environment = self._environment()
         keep = {sys.prefix, sys.base_prefix, sysconfig.get_paths()["purelib"], *_library_folders(environment)}
-        configuration = {
-            "hidden": self.hidden,
-            "keep": sorted({str(Path(path).resolve()) for path in keep}),
-            "interpreted": self.interpreted,
-        }
+        plan = Plan(
+            hidden=tuple(self.hidden),
+            keep=tuple(sorted({str(Path(path).resolve()) for path in keep})),
+            at_most=str(self.at_most),
+        )
+        configuration = {"plan": asdict(plan), "interpreted": self.interpreted}
         code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.sandbox.zygote import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, str(project_root()), str(theirs.fileno()), json.dumps(configuration)],

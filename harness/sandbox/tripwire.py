@@ -14,15 +14,18 @@ Nothing is forbidden here: what an act could do is limited by the walls. A line 
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-MOST_LINES = 64
+MOST_LINES = 32
+"""Of each kind: many of one can't drown another."""
 CHEATING, SUSPICIOUS, TORCH = "cheating", "suspicious", "torch"
 
 
@@ -38,20 +41,24 @@ class Evidence:
 
 def evidence(fd: int) -> Evidence:
     """Evidence that goes into an open file."""
-    write, leave, told = os.write, os._exit, set[str]()
+    write, leave, status = os.write, os._exit, os.fstat
+    told: dict[str, set[str]] = {CHEATING: set(), SUSPICIOUS: set(), TORCH: set()}
+    itself = (status(fd).st_dev, status(fd).st_ino)
 
     def put(line: str) -> None:
-        data = line.replace("\n", " ").encode("utf-8", "replace")[:400] + b"\n"
+        data = line.replace("\n", " ").encode("utf-8", "replace")[:240] + b"\n"
         try:
-            whole = write(fd, data) == len(data)
+            now = status(fd)
+            whole = (now.st_dev, now.st_ino) == itself and write(fd, data) == len(data)
         except OSError:
             whole = False
         if not whole:
             leave(77)
 
     def report(kind: str, sentence: str) -> None:
-        if sentence not in told and len(told) < MOST_LINES:
-            told.add(sentence)
+        before = told[kind]
+        if sentence not in before and len(before) < MOST_LINES:
+            before.add(sentence)
             put(f"{kind} {sentence}")
 
     return Evidence(report, lambda number: put(f"end {number}"))
@@ -92,9 +99,9 @@ def owners(harness: str) -> Callable[[str], str]:
 # --- the acts ---------------------------------------------------------------------------------------------------------
 
 Arguments = tuple[Any, ...]
-_NEAREST, _ITSELF, _STACK = "nearest", "itself", "stack"
-"""Who has to be the candidate: the nearest code outside of the standard library; the code that acts itself (or one of a
-few modules of the standard library that act for it); anybody below."""
+_NEAREST, _ITSELF, _BY_STDLIB, _STACK = "nearest", "itself", "by stdlib", "stack"
+"""Who has to be the candidate: the nearest code outside of the standard library; the code that acts; the code that acts
+or has one of a few modules of the standard library act; anybody below."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def _other_kernels(arguments: Arguments) -> bool:
 
 _THREAD = _Rule(CHEATING, _NEAREST, "it started a thread: work beside the call is not timed")
 _PROCESS = _Rule(CHEATING, _NEAREST, "it started a process")
-_STACK_WALK = _Rule(CHEATING, _ITSELF, "it looked at the stack of its caller")
+_STACK_WALK = _Rule(CHEATING, _BY_STDLIB, "it looked at the stack of its caller")
 _OBJECTS = _Rule(CHEATING, _NEAREST, "it searched the objects of the process")
 _FOREIGN = _Rule(CHEATING, _NEAREST, "it called machine code through ctypes")
 _NETWORK = _Rule(CHEATING, _NEAREST, "it tried to reach the network")
@@ -184,6 +191,11 @@ RULES: dict[str, tuple[_Rule, ...]] = {
 _LOOKS_FOR_OTHERS = ("inspect.py", "traceback.py", "pdb.py", "bdb.py")
 """Modules of the standard library through which the stack is walked."""
 _OPENS_FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_STARTS_THREADS = tuple(
+    (module, f"{prefix}{name}")
+    for module, prefix in ((_thread, ""), (threading, "_"))
+    for name in ("start_new_thread", "start_new", "start_joinable_thread")
+)
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
@@ -191,7 +203,7 @@ def arm(told: Evidence, scratch: str, harness: str) -> None:
     """From here on acts of code that lies in no library are told. `scratch` is the folder that the candidate may use,
     `harness` the package's own."""
     getframe, owner, busy, searched = sys._getframe, owners(harness), [False], list[str]()
-    report, rules = told.report, RULES
+    report, rules = told.report, dict(RULES)
     own = (os.path.join(scratch, ""), os.path.join(os.path.realpath(scratch), ""), "/dev/shm/")
 
     def blamed(who: str, frame: FrameType | None) -> bool:
@@ -201,7 +213,7 @@ def arm(told: Evidence, scratch: str, harness: str) -> None:
             whose = owner(name)
             if whose == _CANDIDATE:
                 return True
-            if who == _ITSELF and first and not name.endswith(_LOOKS_FOR_OTHERS):
+            if who == _ITSELF or (who == _BY_STDLIB and first and not name.endswith(_LOOKS_FOR_OTHERS)):
                 return False
             if who != _STACK and whose != _STDLIB:
                 return False
@@ -253,11 +265,23 @@ def arm(told: Evidence, scratch: str, harness: str) -> None:
                         at = str(arguments[0] if arguments else "")[:120]
                         if rule is _SEARCH:
                             at = place(arguments[0])
-                            if searched or (at + "/").startswith(own):
+                            importing = frame.f_code.co_filename.startswith("<frozen importlib")
+                            if importing or searched or (at + "/").startswith(own):
                                 continue
                             searched.append(at)
                         report(rule.kind, rule.sentence.format(at))
         finally:
             busy[0] = False
 
+    def telling(start: Callable[..., Any]) -> Callable[..., Any]:
+        def start_new_thread(*args: Any, **kwargs: Any) -> Any:
+            if blamed(_THREAD.who, getframe(1)):
+                report(_THREAD.kind, _THREAD.sentence)
+            return start(*args, **kwargs)
+
+        return start_new_thread
+
+    for module, name in _STARTS_THREADS:  # of which Python tells only from some version on
+        if hasattr(module, name):
+            setattr(module, name, telling(getattr(module, name)))
     sys.addaudithook(hook)

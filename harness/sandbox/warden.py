@@ -18,10 +18,9 @@ import select
 import signal
 import socket
 import time
-from dataclasses import dataclass
 from typing import NoReturn
 
-from harness.sandbox import child, isolation
+from harness.sandbox import child, isolation, scratch
 from harness.sandbox.wire import Channel, WireClosed
 
 KEPT_OUTPUT = 16_384
@@ -32,19 +31,7 @@ MEMORY_INTERVAL = 0.25
 """Seconds between looks at the memory in use."""
 
 
-@dataclass(frozen=True)
-class Walls:
-    """What stands around one candidate."""
-
-    level: str
-    limits: isolation.Limits
-    user: int
-    """User id that the candidate runs as (level `namespaces`)."""
-    keep: list[str]
-    """Folders that it must be able to read."""
-
-
-def guard(walls: Walls, candidate_fd: int, control_fd: int) -> NoReturn:
+def guard(walls: isolation.Walls, candidate_fd: int, control_fd: int) -> NoReturn:
     """Fork the candidate's process and stay until it has ended."""
     try:
         os.setsid()
@@ -60,12 +47,19 @@ def guard(walls: Walls, candidate_fd: int, control_fd: int) -> NoReturn:
         for fd in (write_end, evidence_write, candidate_fd):
             os.close(fd)
         control = Channel(socket.socket(fileno=control_fd))
-        report = _watch(process, read_end, control, walls.limits, walls.user if walls.level == "namespaces" else None)
+        report = _watch(process, read_end, control, walls.limits)
         report["evidence"] = _lines(evidence_read)
+        if not walls.level.alone:
+            scratch.clear(_folder(process))
         with contextlib.suppress(WireClosed):
             control.send(report)
     finally:
         os._exit(0)
+
+
+def _folder(process: int) -> str:
+    """Where a candidate of this PID works."""
+    return f"{child.SCRATCH}-{process}"
 
 
 def _lines(fd: int) -> list[str]:
@@ -77,7 +71,7 @@ def _lines(fd: int) -> list[str]:
     return data.decode("utf-8", "replace").splitlines()
 
 
-def _become_candidate(walls: Walls, channel_fd: int, output_fd: int, evidence_fd: int) -> NoReturn:
+def _become_candidate(walls: isolation.Walls, channel_fd: int, output_fd: int, evidence_fd: int) -> NoReturn:
     try:
         null = os.open("/dev/null", os.O_RDONLY)
         for source, target in ((null, 0), (output_fd, 1), (output_fd, 2)):
@@ -90,7 +84,7 @@ def _become_candidate(walls: Walls, channel_fd: int, output_fd: int, evidence_fd
         evidence = os.dup2(evidence_fd, 4, inheritable=False)
         os.closerange(5, 1024)
         os.setsid()
-        isolation.enter_child(walls.level, walls.limits, walls.user, walls.keep)
+        isolation.enter_child(walls, _folder(os.getpid()))
         child.serve(Channel(socket.socket(fileno=kept)), evidence)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -98,9 +92,7 @@ def _become_candidate(walls: Walls, channel_fd: int, output_fd: int, evidence_fd
     os._exit(0)
 
 
-def _watch(
-    process: int, output_fd: int, control: Channel, limits: isolation.Limits, user: int | None
-) -> dict[str, object]:
+def _watch(process: int, output_fd: int, control: Channel, limits: isolation.Limits) -> dict[str, object]:
     output = _Output(limits.output_bytes)
     ended = os.pidfd_open(process)
     why = ""
@@ -112,9 +104,9 @@ def _watch(
             sources.remove(output_fd)
         if output.total > limits.output_bytes:
             why = "flood"
-        if user is not None and time.monotonic() > look:
+        if time.monotonic() > look:
             look = time.monotonic() + MEMORY_INTERVAL
-            if memory_of(user) > 2 * limits.memory:
+            if memory_below_us() > 2 * limits.memory:
                 why = "memory"
         if ended in ready or control.sock.fileno() in ready or why:
             break
@@ -154,17 +146,26 @@ class _Output:
         return (self._head + gap + self._tail).decode("utf-8", "replace")
 
 
-def memory_of(user: int) -> int:
-    """Resident memory of all processes of a user, bytes."""
-    total = 0
-    page = os.sysconf("SC_PAGE_SIZE")
+def memory_below_us() -> int:
+    """Resident memory of all processes that descend from this one, without what they share; bytes.
+
+    Orphans come to us or, in a PID namespace, to the candidate's process. That has mounted a /proc of the namespace
+    over ours, where we are not seen and it has no parent.
+    """
+    parents: dict[int, int] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                if entry.stat().st_uid == user:
-                    with open(f"/proc/{entry.name}/statm") as file:
-                        fields = file.read().split()
-                    total += (int(fields[1]) - int(fields[2])) * page
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{entry.name}/stat") as file:
+                parents[int(entry.name)] = int(file.read().rpartition(")")[2].split()[1])
+    total, below = 0, [os.getpid() if os.path.exists("/proc/self") else 0]
+    for each in below:  # which grows
+        children = [one for one, parent in parents.items() if parent == each]
+        below += children
+        for one in children:
+            del parents[one]
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{one}/statm") as file:
+                _, resident, shared, *_ = file.read().split()
+                total += (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
     return total
 
 

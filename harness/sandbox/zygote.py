@@ -4,7 +4,8 @@ Started by `harness.sandbox.parent` as a process of its own:
 
     python -c "…; from harness.sandbox.zygote import main; main()" SOCKET_FD CONFIGURATION_JSON
 
-For each `spawn` message it forks a warden (`harness.sandbox.warden`), which forks and guards the candidate's process.
+Before it serves, a trial child rehearses what a candidate does behind the walls (`harness.sandbox.rehearsal`). For
+each `spawn` message it forks a warden (`harness.sandbox.warden`), which forks and guards the candidate's process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from typing import Any
 
 from harness.sandbox import isolation
@@ -25,19 +27,25 @@ def main() -> None:
     sock = socket.socket(fileno=int(sys.argv[1]))
     configuration: dict[str, Any] = json.loads(sys.argv[2])
     isolation.die_with_parent()
-    level = isolation.enter_namespaces()
-    _import_all(interpreted=configuration["interpreted"])
-    isolation.seal_parent(level, configuration["hidden"], configuration["keep"])
+    interpreted = configuration["interpreted"]
+    plan = isolation.Plan(**configuration["plan"])
+    level = isolation.enter(plan, configuration)
+    _import_all(interpreted=interpreted)
+    isolation.seal_parent(level, plan)
 
-    from harness.sandbox.warden import Walls, guard
+    from harness.sandbox import rehearsal
+    from harness.sandbox.warden import guard
     from harness.sandbox.wire import Channel, WireClosed
 
     gc.collect()
     gc.freeze()
+    user = isolation.FIRST_USER if isolation.gives_users(level, plan) else None
+    walls = isolation.Walls(level, isolation.Limits(), user, plan.keep, isolation.readable(level, plan))
+    walls = replace(walls, level=rehearsal.behind_what_works(walls, interpreted=interpreted))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(sock)
-    channel.send({"ready": True, "isolation": level})
+    channel.send({"ready": True, "isolation": str(walls.level)})
     number = 0
     while True:
         try:
@@ -49,8 +57,9 @@ def main() -> None:
         if child == 0:
             sock.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            user = isolation.FIRST_USER + (os.getpid() * 7919 + number) % 100_000
-            guard(Walls(level, isolation.Limits(**message["limits"]), user, configuration["keep"]), *fds)
+            if user is not None:
+                user = isolation.FIRST_USER + (os.getpid() * 7919 + number) % 100_000
+            guard(replace(walls, limits=isolation.Limits(**message["limits"]), user=user), *fds)
         for fd in fds:
             os.close(fd)
         channel.send({"warden": child})
@@ -64,6 +73,7 @@ def _import_all(interpreted: bool) -> None:
     import triton.language
 
     import harness.sandbox.child
+    import harness.sandbox.rehearsal
     import harness.sandbox.warden  # noqa: F401
 
     if interpreted:

@@ -9,7 +9,7 @@ from harness.device import find_device, measure_peaks
 from harness.judge.judge import Judge
 from harness.task import Cost, Task
 from harness.verdict import Outcome
-from tests.hostile.make import candidate
+from tests.exploits.make import candidate
 
 pytestmark = [
     pytest.mark.gpu,

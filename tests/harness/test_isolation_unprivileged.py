@@ -1,93 +1,70 @@
-"""The levels `user-namespaces` and `process`, by running the same look around as a user without privileges."""
+"""The levels below `namespaces`, by running the same look around as a user without privileges."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from harness.sandbox.levels import Level
 from tests.harness.commands import ROOT
+from tests.harness.nobody import NOBODY, as_nobody
+from tests.harness.test_isolation import UNSEEN
 
-NOBODY = 65534
-
-
-def as_nobody(tmp_path: Path, *, chrooted: bool) -> dict[str, Any]:
-    """What a candidate finds where the judge runs as an ordinary user; in a chroot no user may make a namespace."""
-    if os.geteuid() != 0:
-        pytest.skip("running as another user needs root")
-    if not all(shutil.which(name) for name in ("unshare", "setpriv", "mount", "chroot")):
-        pytest.skip("unshare, setpriv, mount and chroot are needed (util-linux, coreutils)")
-    home, spare, root = (tmp_path / name for name in ("home", "spare", "root"))
-    for folder in (home, spare, root):
-        folder.mkdir()
-    shutil.chown(home, NOBODY, NOBODY)
-    script = ["set -e", "mount --make-rprivate /"]
-    needed = {Path(each).resolve() for each in (sys.base_prefix, sys.prefix, ROOT)}
-    for number, closed in enumerate(_closed(needed | {tmp_path})):
-        # Python, or the project, lies in a home that others may not enter: open a way to it, in this namespace alone.
-        inside = [each for each in needed | {tmp_path} if closed in each.parents]
-        for place, each in enumerate(inside):
-            script += [f"mkdir -p {spare}/{number}-{place}", f"mount --rbind {each} {spare}/{number}-{place}"]
-        script += [f"mkdir -p /run/{number}-spare", f"mount --rbind {spare} /run/{number}-spare"]
-        script += [f"mount -t tmpfs -o mode=755 tmpfs {closed}"]
-        for place, each in enumerate(inside):
-            script += [f"mkdir -p {each}", f"mount --rbind /run/{number}-spare/{number}-{place} {each}"]
-    enter = f"mount --rbind / {root}; exec chroot {root} " if chrooted else "exec "
-    script += [enter + f'setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --inh-caps=-all "$@"']
-    command = ["unshare", "--mount", "sh", "-c", "\n".join(script), "sh", sys.executable, "-c"]
-    tried = subprocess.run([*command, "import encodings"], check=False, capture_output=True, text=True)
-    if tried.returncode != 0:
-        pytest.skip(f"another user can't run this Python here: {tried.stderr.strip()}")
-    code = f"import os, runpy, sys; os.chdir({str(ROOT)!r}); sys.path.insert(0, {str(ROOT)!r}); "
-    code += "runpy.run_module('tests.harness.look', run_name='__main__')"
-    ran = subprocess.run(
-        [*command, code],
-        env={**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert ran.returncode == 0, ran.stderr
-    found: dict[str, Any] = json.loads(ran.stdout)
-    return found
-
-
-def _closed(needed: set[Path]) -> list[Path]:
-    """Folders on the way to what is needed that others may not enter, outermost ones."""
-    found = {parent for path in needed for parent in path.parents if not parent.stat().st_mode & 0o001}
-    return sorted(each for each in found if not any(other in each.parents for other in found))
+LOOK = "tests.harness.look"
+WITHOUT_BWRAP = "if command -v bwrap > /dev/null; then mount --bind /dev/null $(command -v bwrap); fi"
 
 
 def test_user_namespaces(tmp_path: Path) -> None:
-    report = as_nobody(tmp_path, chrooted=False)
-    if report["level"] == "process":
+    report = as_nobody(tmp_path, LOOK)
+    if Level.parse(report["level"]).base != "user-namespaces":
         pytest.skip("this machine allows users no namespaces")
-    assert report["probe"] == report["level"] == "user-namespaces"
+    assert report["probe"] == report["level"]
     assert report["outcome"] == "right", report["reason"]
     assert set(report["capabilities"]) == {"0"} and report["no_new_privileges"] == "1"
     assert report["processes"] == [1] and report["signalled"] == "ProcessLookupError"
     assert report["interfaces"] == ["lo"] and report["connected"] is not None
     written = report["written"]
     assert written.pop("/tmp") is True and set(written.values()) <= {"OSError", "PermissionError", "FileNotFoundError"}
-    assert all(found in ([], "FileNotFoundError") for found in report["seen"].values()), report["seen"]
-    assert all(found in ([], "FileNotFoundError") for found in report["seen in a namespace"].values())
+    assert all(found in UNSEEN for found in report["seen"].values()), report["seen"]
+    assert all(found in UNSEEN for found in report["seen in a namespace"].values())
     assert "done" not in report["uncovered in a namespace"].values()
 
 
-def test_process(tmp_path: Path) -> None:
-    report = as_nobody(tmp_path, chrooted=True)
-    assert report["probe"] == report["level"] == "process"
+def test_no_namespaces(tmp_path: Path) -> None:
+    report = as_nobody(tmp_path, LOOK, chrooted=True, before=WITHOUT_BWRAP)
+    level = Level.parse(report["level"])
+    assert report["probe"] == report["level"] and level.base in ("landlock", "process")
     assert report["outcome"] == "right", report["reason"]
     assert set(report["uid"]) == {NOBODY} and set(report["capabilities"]) == {"0"}
     assert report["no_new_privileges"] == "1" and report["root_again"] == "PermissionError"
-    assert "KERNEL_ASSAY_TEST_KEY" not in report["environment"], "not handed down, though its parent's may be read"
+    assert "KERNEL_ASSAY_TEST_KEY" not in report["environment"]
+    if level.base == "landlock":
+        assert all(found == "PermissionError" for found in report["seen"].values()), report["seen"]
+        assert set(report["written"].values()) <= {"PermissionError", "FileNotFoundError"}, report["written"]
+        assert all(found == "PermissionError" for found in report["read"].values()), report["read"]
+        assert report["processes"] == report["tmp"] == report["shm"] == report["signalled"] == "PermissionError"
+
+
+def test_bubblewrap_where_it_alone_may_make_namespaces(tmp_path: Path) -> None:
+    program = shutil.which("bwrap")
+    if program is None:
+        pytest.skip("bubblewrap is not installed")
+    privileged = tmp_path / "bwrap"  # in a chroot no user may make a namespace, but a program of root's may
+    shutil.copy(program, privileged)
+    privileged.chmod(0o4755)
+    report = as_nobody(tmp_path, LOOK, chrooted=True, before=f"mount --bind {privileged} {program}")
+    level = Level.parse(report["level"])
+    if level.base != "bubblewrap":
+        pytest.skip("this bubblewrap does not work set-user-ID")
+    assert report["probe"] == report["level"]
+    assert report["outcome"] == "right", report["reason"]
+    assert set(report["capabilities"]) == {"0"} and report["no_new_privileges"] == "1"
+    assert all(found in UNSEEN for found in report["seen"].values()), report["seen"]
+    assert report["interfaces"] in (["lo"], "PermissionError")
 
 
 LANDLOCKED = """
@@ -100,7 +77,7 @@ if ruleset < 0 or libc.syscall(446, ruleset, 0) != 0:
     sys.exit("no Landlock")
 sys.path.insert(0, os.getcwd())
 from harness.sandbox import isolation
-print(isolation.probe(), isolation.enter_namespaces())
+print(isolation.probe("namespaces"))
 """
 
 
@@ -108,4 +85,4 @@ def test_namespaces_without_mounts_are_no_walls() -> None:
     ran = subprocess.run([sys.executable, "-c", LANDLOCKED], cwd=ROOT, check=False, capture_output=True, text=True)
     if "no Landlock" in ran.stderr:
         pytest.skip("this kernel has no Landlock, which stands in for a machine that refuses mounts")
-    assert ran.stdout.split() == ["process", "process"], ran.stderr
+    assert ran.stdout.split() == ["process"], ran.stderr

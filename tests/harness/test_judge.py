@@ -11,8 +11,8 @@ from harness.judge.judge import LONGEST_SOURCE, Judge, JudgeLimits, Scope
 from harness.sandbox.isolation import Limits
 from harness.task import Task
 from harness.verdict import Feedback, Outcome, Stage, Verdict, geometric_mean
+from tests.exploits.make import HONEST, candidate
 from tests.harness.commands import NO_CACHE, Warm
-from tests.hostile.make import HONEST, candidate
 
 ASSEMBLY = """
 @triton.jit
@@ -183,7 +183,9 @@ def test_nothing_is_carried_over(judge: Judge, doubled: Task) -> None:
         "assert left == [''], left\ndef doubled(x):\n    return honest(x)"
     )
     parent = judge.parent
-    verdict = judge.judge(doubled, candidate(look if parent.isolation != "process" else look.replace("assert", "#")))
+    verdict = judge.judge(
+        doubled, candidate(look if not parent.isolation.startswith("process") else look.replace("assert", "#"))
+    )
     assert verdict.outcome is Outcome.RIGHT, (verdict.reason, verdict.detail)
 
 

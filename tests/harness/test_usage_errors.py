@@ -45,6 +45,8 @@ COMMANDS: list[tuple[str, list[str], str]] = [
     ("no time for a stage", ["--solver=nop", "--stage-timeout=0"], "--stage-timeout 0"),
     ("no memory", ["--solver=nop", "--memory-limit=0"], "--memory-limit 0"),
     ("no width", ["--solver=nop", "--timing-width=-0.1"], "--timing-width -0.1"),
+    ("unknown isolation", ["--solver=nop", "--isolation=vault"], "'vault' is no level of isolation: there are strict"),
+    ("wall without its base", ["--solver=nop", "--isolation=process+landlock"], "is no level of isolation"),
     ("iterations of nobody", ["--solver=nop", "--iterations=3"], "none of the solvers has iterations"),
     ("unknown device", ["--solver=nop", "--device=abacus"], "--device 'abacus' is unknown"),
     ("device that is not there", ["--solver=nop", "--device=cuda:99"], "--device cuda:99"),

@@ -17,7 +17,10 @@ FORBIDDEN = {
     "reports": {"suites", "agents", "tests"},
     "suites": {"agents", "reports", "tests"},
 }
-CHILD_SIDE = ("zygote", "warden", "child", "witness", "refresh", "failure", "wire", "isolation", "interpreter")
+CHILD_SIDE = (
+    *("zygote", "warden", "child", "witness", "refresh", "failure", "wire", "interpreter", "rehearsal", "scratch"),
+    *("isolation", "levels", "mounts", "bubblewrap", "landlock", "seccomp"),
+)
 """Modules of `harness.sandbox` that run in a candidate's process or its parents."""
 CHILD_MAY = {"harness.dtypes", "harness.sandbox"}
 """What they may import of the harness."""

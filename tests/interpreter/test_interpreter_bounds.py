@@ -412,7 +412,7 @@ with Judge(find_device("interpreter"), limits) as judge:
 
 
 def test_judged() -> None:
-    from tests.hostile.make import candidate
+    from tests.exploits.make import candidate
 
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
