@@ -23,9 +23,11 @@ ALLOWED_OPERATIONS = frozenset(
         # views
         "view _unsafe_view _reshape_alias reshape as_strided transpose t permute expand squeeze unsqueeze select slice "
         "split split_with_sizes chunk unbind narrow detach alias view_as_real view_as_complex flatten unflatten "
-        "diagonal mT "
+        "diagonal mT expand_as view_as "
         # copies and conversions
-        "copy_ clone contiguous to _to_copy _local_scalar_dense item set_ is_pinned _pin_memory record_stream"
+        "copy_ clone contiguous to _to_copy _local_scalar_dense item set_ is_pinned _pin_memory record_stream "
+        # what does nothing
+        "resolve_conj resolve_neg result_type can_cast"
     ).split()
 )
 

@@ -154,6 +154,7 @@ class WarmParent:
         )
         mode = {"TRITON_INTERPRET": "1"} if self.interpreted else {}
         same = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONDONTWRITEBYTECODE": "1"}
+        same |= {"USER": "candidate", "LOGNAME": "candidate", "KINETO_LOG_LEVEL": "5"}  # it may have no entry in passwd
         return {**passed, **single, **mode, **same, **self.variables, "HOME": "/tmp"}
 
 

@@ -1,6 +1,9 @@
 """What a checked call did: how many Triton kernels it launched, which ATen operations PyTorch ran for it, and which
 values went to the host.
 
+Operations are seen twice: by a mode of PyTorch's dispatcher, which knows who called, and by PyTorch's profiler, which
+sees those, too, that were led past the mode (`harness.sandbox.ledger`).
+
 Evidence from the candidate's own process: the judge also reads the source, and compares values. What the interpreter or
 an autotuner does within a launch is not the candidate's; what the candidate's own code does there (a hook, a grid's
 function) is.
@@ -10,13 +13,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.sandbox.guards import Guards, poison
+from harness.sandbox.ledger import Ledger
 
 _NEW_MEMORY = frozenset(
     f"aten::{name}"
@@ -32,7 +36,11 @@ class Witness:
         self.operations: set[str] = set()
         self.moved: set[str] = set()
         self.guards: Guards | None = None
-        self._depth = 0
+        self.kernels: list[str] = []
+        """Names of the compiled kernels that were launched, since `watching` or `forget` (GPU)."""
+        self._around: list[bool] = []
+        """The launches that are under way, outermost first: is it a kernel's own (not an autotuner's)?"""
+        self._ledger = Ledger()
         self._owner: Callable[[str], str] | None = None
 
     def attach(self, owner: Callable[[str], str]) -> None:
@@ -47,32 +55,38 @@ class Witness:
     def watching(self, guards: Guards | None) -> Iterator[None]:
         """Record what one call does. `guards`, if given, lie around all that it allocates."""
         self.launches, self.operations, self.moved, self.guards = 0, set(), set(), guards
-        with _Recorder(self):
+        self.kernels = []
+        with self._ledger.open(self.operations), _Recorder(self, self._ledger):
             yield
 
     def _wrap(self, owner: Any) -> None:
         original: Callable[..., Any] = owner.run
-        kernel = owner.__name__ in ("JITFunction", "InterpretedFunction")
+        kernel, tuner = owner.__name__ in ("JITFunction", "InterpretedFunction"), owner.__name__ == "Autotuner"
 
         def run(this: Any, *args: Any, **kwargs: Any) -> Any:
-            if kernel and not kwargs.get("warmup"):
-                self.launches += 1
-            self._depth += 1
+            launches = kernel and not kwargs.get("warmup")
+            self.launches += launches
+            self._around.append(not tuner)
             try:
-                return original(this, *args, **kwargs)
+                with self._ledger.tuning() if tuner else nullcontext():
+                    result = original(this, *args, **kwargs)
             finally:
-                self._depth -= 1
+                self._around.pop()
+            name = getattr(result, "name", None)
+            if launches and isinstance(name, str):
+                self.kernels.append(name)
+            return result
 
         owner.run = run
 
     def note(self, operation: str) -> None:
-        """One ATen operation was dispatched."""
-        if self._depth == 0 or self._candidates_own():
+        """One ATen operation was dispatched. Only what an autotuner does around kernels may be nobody's."""
+        if not self._around or self._around[-1] or self._candidates_own():
             self.operations.add(operation)
 
     def move(self, tensor: torch.Tensor) -> None:
         """A tensor's values go to the host."""
-        if tensor.is_floating_point() and tensor.numel() > 1 and (self._depth == 0 or self._candidates_own()):
+        if tensor.is_floating_point() and tensor.numel() > 1 and (not self._around or self._candidates_own()):
             self.moved.add(f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}")
 
     def _candidates_own(self) -> bool:
@@ -92,9 +106,9 @@ class Witness:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, witness: Witness) -> None:
+    def __init__(self, witness: Witness, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.witness = witness
+        self.witness, self.ledger = witness, ledger
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -104,10 +118,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name
         self.witness.note(name)
-        result = func(*args, **(kwargs or {}))
+        with self.ledger.accounted():
+            result = func(*args, **(kwargs or {}))
         if name in _NEW_MEMORY and plain(result):
             poison(result)
-            if self.witness.guards is not None and result.numel() and self.witness._depth == 0:
+            if self.witness.guards is not None and result.numel() and not self.witness._around:
                 result = self.witness.guards.banded(result, "memory that it allocated")
         elif name in ("aten::_to_copy", "aten::copy_") and _leaves_device(result, args):
             self.witness.move(result)

@@ -1,0 +1,100 @@
+"""PyTorch's own profiler over a checked call: every ATen operation, those too that were led past the witness.
+
+The witness (`harness.sandbox.witness`) is a mode of PyTorch's dispatcher, and the dispatcher can be told to leave modes
+out. The profiler hangs on another hook, and keeps its list where Python doesn't reach. What the witness sees it marks
+by a range whose name no one knows: of a marked operation the list has the name, whatever becomes of the witness's own;
+an operation that neither lies in such a range nor has one in it was hidden. A profiler that was stopped meanwhile lacks
+the range from which it was started, or gives an error.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch._C import _autograd, _profiler
+
+TAMPERED = "kernel_assay::profiler_stopped"
+"""Stands among the operations when the profiler did not run to the end."""
+_ACTIVITIES = {_profiler.ProfilerActivity.CPU}
+
+
+class Ledger:
+    """Opened once a call."""
+
+    def __init__(self) -> None:
+        self._mark, self._tuning = secrets.token_hex(16), secrets.token_hex(16)
+        self._range: Any = _profiler._RecordFunctionFast  # type: ignore[attr-defined]
+        self._prepare, self._enable = _autograd._prepare_profiler, _autograd._enable_profiler
+        self._disable, self._probe = _autograd._disable_profiler, torch.empty
+        self._configuration = _profiler.ProfilerConfig(
+            _profiler.ProfilerState.KINETO, False, False, False, False, False, _profiler._ExperimentalConfig()
+        )
+
+    def accounted(self) -> AbstractContextManager[object]:
+        """Around what the witness has seen."""
+        found: AbstractContextManager[object] = self._range(self._mark)
+        return found
+
+    def tuning(self) -> AbstractContextManager[object]:
+        """Around an autotuner's run: what it does between launches is not the candidate's; the witness tells it apart."""
+        found: AbstractContextManager[object] = self._range(self._tuning)
+        return found
+
+    @contextmanager
+    def open(self, operations: set[str]) -> Iterator[None]:
+        """Add what was done during the call to `operations`."""
+        self._prepare(self._configuration, _ACTIVITIES)
+        self._enable(self._configuration, _ACTIVITIES)
+        with self.accounted():
+            pass
+        try:
+            yield
+        finally:
+            with self.accounted():
+                pass
+            try:
+                events = self._disable().events()
+            except RuntimeError:
+                events = []
+            operations.update(self._done(events))
+
+    def _done(self, events: list[Any]) -> set[str]:
+        spans = sorted(
+            ((event.start_ns(), -event.duration_ns(), event.name(), event.start_thread_id()) for event in events),
+            key=lambda span: span[:2],
+        )
+        marks = [span for span in spans if span[2] == self._mark]
+        if len(marks) < 2 or spans[0] != marks[0] or spans[-1] != marks[-1]:
+            return {TAMPERED}
+        done: set[str] = set()
+        for thread in {span[3] for span in spans}:
+            done |= self._of_thread([span[:3] for span in spans if span[3] == thread])
+        return done
+
+    def _of_thread(self, spans: list[tuple[int, int, str]]) -> set[str]:
+        """Names of marked operations outside of tuning, and of all that are not. A span: start, minus duration, name."""
+        done: set[str] = set()
+        around: list[tuple[int, str, list[bool]]] = []
+        """What encloses the present one, outermost first: end, name, is there a mark in it?"""
+
+        def close(until: int) -> None:
+            while around and around[-1][0] < until:
+                _, name, marked = around.pop()
+                outer = [each for _, each, _ in around]
+                if name == self._mark and self._tuning not in outer:
+                    done.update([each for each in outer if each.startswith("aten::")][-1:])
+                if marked[0]:
+                    for each in around[-1:]:
+                        each[2][0] = True
+                elif name.startswith("aten::") and self._mark not in outer:
+                    done.add(name)
+
+        for start, negative, name in spans:
+            close(start - negative)
+            around.append((start - negative, name, [name == self._mark]))
+        close(1 << 63)
+        return done
