@@ -106,6 +106,11 @@ class Timing:
     reference_fraction: float | None = None
     judge_us: float | None = None
     """One call by the judge's own clock, µs: an upper bound, launch and flush included."""
+    unseen_us: float | None = None
+    """What the judge's clock saw beyond the claims in blocks without flushes, µs a call, the harness's part taken off;
+    see `harness.judge.clocks`."""
+    triton_share: float | None = None
+    """Of the device's time in a call: what the kernels took that Triton launched, by the profiler."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
-"""A machine-wide lease on a device: held only while timing, so that processes of one machine never time at once."""
+"""What processes of one machine share a device by: a lease, held only while timing, so that no two time at once, and
+parts of its memory, so that all that is checked and compiled meanwhile fits."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import re
+import secrets
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +17,64 @@ from pathlib import Path
 @contextmanager
 def lease(device_id: str) -> Iterator[None]:
     """Hold the device of this id (its UUID) alone; waits for others. The kernel ends the lease of a killed process."""
-    name = re.sub(r"[^A-Za-z0-9-]", "_", device_id)
-    path = Path(tempfile.gettempdir()) / f"kernel-assay-{os.getuid()}-{name}.lock"
+    path = _path(device_id, "lock")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+_POLL = 0.02
+"""Seconds between looks at who holds memory."""
+
+
+@contextmanager
+def reserve(device_id: str, need: int, pool: int) -> Iterator[None]:
+    """Hold `need` of the `pool` bytes that all processes together may take of this device; waits until they are free.
+
+    One that needs more than there is waits until nobody else holds any. A part is a locked file: the kernel gives back
+    those of a killed process. Never ask for a second part, nor with the lease in hand.
+    """
+    folder = _path(device_id, "memory")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    mine: int | None = None
+    while mine is None:
+        turn = os.open(folder / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            held = _held(folder)
+            if not held or held + need <= pool:
+                mine = os.open(
+                    folder / f"{secrets.token_hex(8)}-{need}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+                )
+                fcntl.flock(mine, fcntl.LOCK_EX)
+        finally:
+            os.close(turn)
+        if mine is None:
+            time.sleep(_POLL)
+    try:
+        yield
+    finally:
+        os.close(mine)
+
+
+def _held(folder: Path) -> int:
+    """Bytes that living processes hold; what others left behind is removed."""
+    total = 0
+    for path in folder.glob("*-*"):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        except BlockingIOError:
+            total += int(path.name.partition("-")[2])
+        finally:
+            os.close(fd)
+    return total
+
+
+def _path(device_id: str, kind: str) -> Path:
+    name = re.sub(r"[^A-Za-z0-9-]", "_", device_id)
+    return Path(tempfile.gettempdir()) / f"kernel-assay-{os.getuid()}-{name}.{kind}"

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from harness.device import Device, Peaks, measure_peaks
-from harness.engine.lease import lease
+from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
@@ -40,6 +40,9 @@ from harness.verdict import Accuracy, Outcome, Timing, Verdict
 
 LONGEST_SOURCE = 1_000_000
 """Characters."""
+MEMORY_POOL = 0.35
+"""Share of a device's memory that workloads may take which are compiled and checked outside of the lease. The rest is
+for the blocks that are timed, and for what every process takes that uses a device at all."""
 INEXACT = 10.0
 """An error of so many times the reference's is worth a person's look."""
 
@@ -280,16 +283,26 @@ class _Trial:
             rng = random.Random(self._seed(case, "timing"))
             inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
             try:
-                timed = timing.time_workload(
-                    self.task, case, inputs, reference, process, judge.device, judge.peaks, judge.timing, rng
-                )
+                with self._memory_for(case, inputs):
+                    timed = timing.time_workload(
+                        self.task, case, inputs, reference, process, judge.device, judge.peaks, judge.timing, rng
+                    )
             except InfrastructureError:
                 judge._drop_reference()
                 raise
             self.timings.append(timed)
-            if not judge.device.interpreted:
-                del inputs
-                torch.cuda.empty_cache()
+
+    @contextmanager
+    def _memory_for(self, case: Case, inputs: Inputs) -> Iterator[None]:
+        """A part of the device's memory, enough for one workload; `inputs` are in it."""
+        device = self.judge.device
+        if device.interpreted:
+            yield
+            return
+        with reserve(device.uuid, timing.memory_needed(self.task, case, inputs), int(MEMORY_POOL * device.memory)):
+            yield
+            inputs.clear()
+            torch.cuda.empty_cache()
 
     def suspicions(self) -> list[str]:
         """What a person should look at, a sentence each."""

@@ -150,23 +150,38 @@ class CandidateProcess:
         """Have input sets made, one per timed call, by rotating the inputs at `rolled`; `copied` are cloned."""
         self._ask({"op": "arm", "shifts": shifts, "rolled": rolled, "copied": copied}, timeout)
 
-    def fire(self, calls: int, timeout: float) -> tuple[list[float] | None, float]:
+    def fire(self, calls: int, timeout: float, flush: bool = True) -> tuple[list[float] | None, float]:
         """Run the armed calls: (claimed µs of each by device events, or None; µs of all by the judge's clock)."""
         start = time.perf_counter()
-        reply = self._ask({"op": "fire"}, timeout)
+        self._ask({"op": "fire", "flush": flush}, timeout)
         elapsed = (time.perf_counter() - start) * 1e6
         if self.device == "cpu":
             return None, elapsed
+        reply = self._ask({"op": "times"}, timeout)
         samples = reply.get("samples_us")
         plausible = isinstance(samples, list) and len(samples) == calls
         if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
             raise CandidateFailed(Outcome.PROTOCOL, "the timed calls came back without their times")
         return [float(us) for us in samples or []], elapsed
 
+    def profile(self, timeout: float) -> tuple[list[tuple[str, float]], list[str]]:
+        """Run the first of the armed calls under the profiler: (name and µs of each kernel that ran on the device; the
+        names of those that Triton launched)."""
+        reply = self._ask({"op": "profile"}, timeout)
+        try:
+            ran = [(str(name)[:200], float(us)) for name, us in reply["ran"]]
+            return ran, [str(name)[:200] for name in reply["launched"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
+
     def collect(self, number: int, timeout: float) -> Returned:
         """Outputs of one of the calls last fired."""
         message = {"op": "collect", "number": number, "results_at": self._results_at, "watch": self._watch}
         return self._unpack(self._ask(message, timeout))
+
+    def trim(self, timeout: float) -> None:
+        """Let the process drop what the last block left."""
+        self._ask({"op": "trim"}, timeout)
 
     def release(self, timeout: float) -> None:
         """Let the process drop its inputs and outputs."""

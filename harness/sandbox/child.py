@@ -2,15 +2,17 @@
 
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
-`sys.modules` then. Messages, each answered by one: `share`, `load`, `call`, `base`, `arm`, `fire`, `collect`,
-`release`, `seal`.
+`sys.modules` then. Messages, each answered by one: `share`, `load`, `call`, `base`, `arm`, `fire`, `times`,
+`profile`, `collect`, `trim`, `release`, `seal`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -20,17 +22,24 @@ from harness.sandbox import tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
+from harness.sandbox.profiler import Profiler
 from harness.sandbox.refresh import redrawn, rotated
 from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
 
-_MESSAGES = frozenset({"share", "load", "call", "base", "arm", "fire", "collect", "release", "seal"})
+_MESSAGES = frozenset(
+    ["share", "load", "call", "base", "arm", "fire", "times", "profile", "collect", "trim", "release", "seal"],
+)
+_SIGNALS = sorted(signal.Signals)
 SCRATCH = "/tmp/candidate"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_MOST_DEVICE_MEMORY = 0.16
+"""Share of a GPU's memory that PyTorch gives a candidate: the reference, and others that are checked, need some too."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
-_SLEEP_CYCLES = 2_000_000
-"""About 1 ms on the device, in which the host gets ahead of it, so that launches don't stand between events."""
+_SLEEP_CYCLES = 400_000
+"""About 0.2 ms on the device for each call of a block, in which the host gets ahead of it, so that launches don't stand
+between events."""
 
 
 def serve(channel: Channel, evidence: int) -> None:
@@ -58,6 +67,7 @@ class _Session:
     def __init__(self, evidence: int) -> None:
         self.evidence = tripwire.evidence(evidence)
         self.originals: Originals | None = None
+        self.handlers: list[object] = []
         self.interpreter: ModuleType | None = sys.modules.get("harness.sandbox.interpreter")
         self.event: Any = torch.cuda.Event
         self.synchronize: Any = torch.cuda.synchronize
@@ -66,10 +76,12 @@ class _Session:
         self.arena: Arena | None = None
         self.device = "cpu"
         self.function: Any = None
-        self.witness = Witness()
+        self.witness, self.profiler = Witness(), Profiler(of_device=True)
         self.base_args: list[Any] = []
         self.sets: list[list[Any]] = []
         self.results: list[Any] = []
+        self.pairs: list[tuple[Any, Any]] = []
+        """Events around each armed call."""
         self.flush: torch.Tensor | None = None
 
     def share(self, fd: int, size: int) -> dict[str, Any]:
@@ -91,6 +103,7 @@ class _Session:
         if device != "cpu":
             torch.set_num_threads(_COPY_THREADS)
             torch.cuda.init()  # type: ignore[no-untyped-call]
+            torch.cuda.set_per_process_memory_fraction(_MOST_DEVICE_MEMORY)
         spec = importlib.util.spec_from_file_location("candidate", self.path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -105,12 +118,14 @@ class _Session:
         """The last thing before the candidate's code: from here on its acts are told, and what it replaces is known."""
         for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
             del sys.modules[name]
-        self.originals = Originals()
+        self.originals, self.handlers = Originals(), _handlers()
         tripwire.arm(self.evidence, folder, _PACKAGE)
 
     def _look(self) -> None:
         for name in self.originals.replaced() if self.originals is not None else ():
             self.evidence.report(tripwire.CHEATING, f"it replaced `{name}`")
+        if any(now is not before for now, before in zip(_handlers(), self.handlers, strict=True)):
+            self.evidence.report(tripwire.CHEATING, "it put up a handler of signals: work beside the call is not timed")
 
     def seal(self, number: str) -> dict[str, Any]:
         """The judge asks no more: whatever was seen is told by now."""
@@ -158,37 +173,60 @@ class _Session:
             for index in copied:
                 fresh[index] = rotated(fresh[index], 0)
             self.sets.append(fresh)
+        event = self.event
+        self.pairs = [
+            (event(enable_timing=True), event(enable_timing=True)) for _ in (shifts if self.device != "cpu" else ())
+        ]
+        for start, end in self.pairs:  # the first record makes the event
+            start.record()
+            end.record()
         self._synchronize()
         return {}
 
-    def fire(self) -> dict[str, Any]:
-        function, results = self.function, self.results
+    def fire(self, flush: bool) -> dict[str, Any]:
+        """The judge's clock runs: nothing is done here but the calls, and waiting for them."""
+        function, results, ground = self.function, self.results, self.flush if flush else None
         if self.device == "cpu":
             for values in self.sets:
                 results.append(function(*values))
             return {}
-        event = self.event
-        pairs = [(event(enable_timing=True), event(enable_timing=True)) for _ in self.sets]
-        self.sleep(_SLEEP_CYCLES)
-        for values, (start, end) in zip(self.sets, pairs, strict=True):
-            if self.flush is not None:
-                self.flush.zero_()
+        self.sleep(_SLEEP_CYCLES * len(self.sets))
+        for values, (start, end) in zip(self.sets, self.pairs, strict=True):
+            if ground is not None:
+                ground.zero_()
             start.record()
             result = function(*values)
             end.record()
             results.append(result)
         self.synchronize()
-        return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in pairs]}
+        return {}
+
+    def times(self) -> dict[str, Any]:
+        return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in self.pairs]}
+
+    def profile(self) -> dict[str, Any]:
+        self.witness.kernels.clear()
+        self.profiler.start()
+        try:
+            self.results = [self.function(*self.sets[0])]
+            self.synchronize()
+        finally:
+            events = self.profiler.stop()
+        return {"ran": self.profiler.ran(events)[:10_000], "launched": self.witness.kernels[:10_000]}
 
     def collect(self, number: int, results_at: int, watch: list[int]) -> dict[str, Any]:
         self._look()
         return self._pack(self.results[number], self.sets[number], results_at, watch)
 
-    def release(self) -> dict[str, Any]:
-        self.base_args, self.sets, self.results = [], [], []
+    def trim(self) -> dict[str, Any]:
+        self.sets, self.results, self.pairs = [], [], []
         if self.device != "cpu":
             torch.cuda.empty_cache()  # others work on the device, too
         return {}
+
+    def release(self) -> dict[str, Any]:
+        self.base_args = []
+        return self.trim()
 
     def _values(self, args: list[Any], guards: Guards | None = None) -> list[Any]:
         values = [self._tensor(arg["t"]) if "t" in arg else arg["v"] for arg in args]
@@ -237,3 +275,8 @@ class _Session:
             return {**about, "shape": list(tensor.shape)[:16], "too_large": True}, at
         claim = write_tensor(self.arena, at, tensor, self.device != "cpu")
         return {**claim, "device": about["device"]}, at + aligned(claim["nbytes"])
+
+
+def _handlers(ask: Callable[[signal.Signals], object] = signal.getsignal) -> list[object]:
+    """What is done on each signal, as this process sees it."""
+    return [ask(number) for number in _SIGNALS]

@@ -77,7 +77,8 @@ def readable(keep: Iterable[str], hidden: Iterable[str]) -> list[str]:
 def restrict(readable: Sequence[str], writable: Sequence[str], *, own_proc: bool) -> None:
     """Restrict this process, for good, to what may be read and what may be written. Needs `no_new_privs`.
 
-    `own_proc`: /proc shows the candidate's processes alone, so that all of it may be seen.
+    `own_proc`: /proc shows the candidate's processes alone, so that all of it may be seen, and what its user may write
+    there (CUDA does) be written.
     Raises OSError where the kernel has no Landlock.
     """
     version = abi()
@@ -91,8 +92,8 @@ def restrict(readable: Sequence[str], writable: Sequence[str], *, own_proc: bool
             (readable, READ),
             (writable, WRITE),
             (devices, DEVICE),
-            (proc, READ),
-            (["/proc/self"], READ | _WRITE_FILE),  # threads are given names there
+            (proc, READ | (_WRITE_FILE | _TRUNCATE if own_proc else 0)),
+            (["/proc/self"], READ | _WRITE_FILE | _TRUNCATE),  # threads are given names there
         ):
             for path in paths:
                 _allow(ruleset, path, allowed & rights)

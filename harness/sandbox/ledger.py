@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import torch
-from torch._C import _autograd, _profiler
+from torch._C import _profiler
+
+from harness.sandbox.profiler import Profiler
 
 TAMPERED = "kernel_assay::profiler_stopped"
 """Stands among the operations when the profiler did not run to the end."""
-_ACTIVITIES = {_profiler.ProfilerActivity.CPU}
 
 
 class Ledger:
@@ -27,12 +27,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._mark, self._tuning = secrets.token_hex(16), secrets.token_hex(16)
-        self._range: Any = _profiler._RecordFunctionFast  # type: ignore[attr-defined]
-        self._prepare, self._enable = _autograd._prepare_profiler, _autograd._enable_profiler
-        self._disable, self._probe = _autograd._disable_profiler, torch.empty
-        self._configuration = _profiler.ProfilerConfig(
-            _profiler.ProfilerState.KINETO, False, False, False, False, False, _profiler._ExperimentalConfig()
-        )
+        self._range: Any = _profiler._RecordFunctionFast
+        self._profiler = Profiler()
 
     def accounted(self) -> AbstractContextManager[object]:
         """Around what the witness has seen."""
@@ -40,15 +36,14 @@ class Ledger:
         return found
 
     def tuning(self) -> AbstractContextManager[object]:
-        """Around an autotuner's run: what it does between launches is not the candidate's; the witness tells it apart."""
+        """Around an autotuner's run: what it does between launches is its own; the witness tells them apart."""
         found: AbstractContextManager[object] = self._range(self._tuning)
         return found
 
     @contextmanager
     def open(self, operations: set[str]) -> Iterator[None]:
         """Add what was done during the call to `operations`."""
-        self._prepare(self._configuration, _ACTIVITIES)
-        self._enable(self._configuration, _ACTIVITIES)
+        self._profiler.start()
         with self.accounted():
             pass
         try:
@@ -57,7 +52,7 @@ class Ledger:
             with self.accounted():
                 pass
             try:
-                events = self._disable().events()
+                events = self._profiler.stop()
             except RuntimeError:
                 events = []
             operations.update(self._done(events))
@@ -76,7 +71,7 @@ class Ledger:
         return done
 
     def _of_thread(self, spans: list[tuple[int, int, str]]) -> set[str]:
-        """Names of marked operations outside of tuning, and of all that are not. A span: start, minus duration, name."""
+        """Names of marked operations outside of tuning, and of all unmarked. A span: start, minus duration, name."""
         done: set[str] = set()
         around: list[tuple[int, str, list[bool]]] = []
         """What encloses the present one, outermost first: end, name, is there a mark in it?"""

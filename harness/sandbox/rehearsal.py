@@ -1,12 +1,13 @@
 """A rehearsal on the real machine: a trial child takes all walls and does what a candidate needs.
 
-Where it can't, the walls that were added to the level are given up one at a time, until it can: a kernel, a driver or a
+Where it can't, as few as possible of the walls that were added to the level are given up: a kernel, a driver or a
 container that no table foresaw costs a wall, which the recorded level then lacks, and not the run. Where it can't do
 without them either, they are not the cause, and stay.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import shutil
@@ -26,13 +27,15 @@ SECONDS = 60.0
 
 def behind_what_works(walls: isolation.Walls, *, interpreted: bool) -> Level:
     """The strongest level behind which a candidate can work: that of these walls, or less."""
-    level = walls.level
-    while not any(_works(replace(walls, level=level), interpreted) for _ in range(TRIES)):
-        added = [wall for wall in WALLS if wall in level.walls]
-        if not added:
-            return walls.level
-        level = level.without(added[-1])
-    return level
+    added = [wall for wall in WALLS if wall in walls.level.walls]
+    for count in range(len(added) + 1):
+        for given_up in itertools.combinations(reversed(added), count):
+            level = walls.level
+            for wall in given_up:
+                level = level.without(wall)
+            if any(_works(replace(walls, level=level), interpreted) for _ in range(TRIES)):
+                return level
+    return walls.level
 
 
 def _works(walls: isolation.Walls, interpreted: bool) -> bool:

@@ -64,6 +64,11 @@ DENIED: dict[str, Numbers] = {
         "keyctl": (250, 219),
         "modify_ldt": (154, None),
     },
+    "timers that run a handler behind the back of whoever measures": {
+        "setitimer": (38, 103),
+        "alarm": (37, None),
+        "timer_create": (222, 107),
+    },
     "the machine itself: modules, clocks, swap, ports; root's alone anyway": {
         "init_module": (175, 105),
         "delete_module": (176, 106),

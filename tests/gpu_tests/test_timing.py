@@ -20,10 +20,7 @@ pytestmark = [
 
 LIES = """
 import torch
-class Event(torch.cuda.Event):
-    def elapsed_time(self, other):
-        return {claim}
-torch.cuda.Event = Event
+torch.cuda.Event.elapsed_time = lambda self, other: {claim}
 def doubled(x):
     for _ in range(20):
         y = honest(x)
@@ -61,8 +58,9 @@ def test_four_times_the_work_is_a_quarter_of_the_speed(judge: Judge, doubled: Ta
 def test_a_lying_clock_is_not_believed(judge: Judge, doubled: Task, claim: str) -> None:
     """20 times the work, with device events that claim less: the judge's own clock or the hardware's limit says no."""
     verdict = judge.judge(doubled, candidate(LIES.format(claim=claim)))
-    assert verdict.outcome is Outcome.IMPLAUSIBLE, f"{verdict.outcome}: {verdict.reason}, {verdict.speedup}"
-    assert verdict.right and verdict.speedup is None
+    assert verdict.outcome is Outcome.CHEATING, f"{verdict.outcome}: {verdict.reason}, {verdict.speedup}"
+    assert "implausible time" in verdict.detail, "that the event's class was replaced is not all that speaks against it"
+    assert verdict.speedup is None
 
 
 def test_illegal_access_ends_that_candidate_alone(judge: Judge, doubled: Task) -> None:

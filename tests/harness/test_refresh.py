@@ -34,3 +34,27 @@ def test_what_stands_between_rows_stays_there() -> None:
 def test_a_seed_moves_on_within_31_bits() -> None:
     assert redrawn(7, 5) == 12
     assert redrawn((1 << 31) - 1, 2) == 1
+
+
+def test_floating_values_get_smaller_and_others_do_not() -> None:
+    base = torch.full((64,), 1.5)
+    sums = {redrawn(base, shift).sum().item() for shift in range(1 << 20, (1 << 20) + 50)}
+    assert len(sums) > 40, "a sum must not be the same from call to call"
+    assert all(0.75 * 96 <= total <= 96 for total in sums)
+    whole = torch.arange(64, dtype=torch.int32)
+    assert redrawn(whole, 12345).sum() == whole.sum()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_both_sides_make_the_same(dtype: torch.dtype) -> None:
+    base = torch.randn(1000).to(dtype)
+    once, twice = redrawn(base, 987654321), redrawn(base.clone(), 987654321)
+    assert once.dtype is dtype and torch.equal(once.view(torch.uint8), twice.view(torch.uint8))
+    assert not torch.equal(once.float(), rotated(base, 987654321).float())
+
+
+def test_one_value_seen_many_times_is_made_smaller_once() -> None:
+    expanded = torch.ones(1, 5).expand(4, 5)
+    fresh = redrawn(expanded, 12345)
+    assert fresh.stride() == expanded.stride() and fresh.unique().numel() == 1
+    assert 0.75 <= fresh[0, 0].item() < 1

@@ -10,7 +10,7 @@ import uuid
 import pytest
 import torch
 
-from harness.engine.lease import lease
+from harness.engine.lease import lease, reserve
 from harness.sandbox.refresh import rotated
 from harness.verdict import STAGE_OF, Outcome, Stage, Verdict
 from tests.harness.commands import ROOT
@@ -45,6 +45,39 @@ def test_a_lease_is_held_alone_and_ends_with_its_holder() -> None:
             if process is not None:
                 process.kill()
                 process.communicate()
+
+
+def test_memory_is_shared_and_waited_for() -> None:
+    """A part that does not fit waits for others; a killed process's comes back; one too large gets all there is."""
+    name = f"memory-{uuid.uuid4()}"
+    code = (
+        "import sys, time; from harness.engine.lease import reserve\n"
+        "with reserve(sys.argv[1], int(sys.argv[2]), 10):\n    print('held', flush=True); time.sleep(60)"
+    )
+
+    def start(need: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", code, name, str(need)], cwd=ROOT, stdout=subprocess.PIPE)
+
+    running = [start(6)]
+    try:
+        assert running[0].stdout is not None and running[0].stdout.readline() == b"held\n"
+        with reserve(name, 4, 10):
+            pass
+        for need in (5, 99):
+            running.append(start(need))
+            time.sleep(0.5)
+            assert running[-1].poll() is None
+            running[-2].kill()
+            out = running[-1].stdout
+            assert out is not None and out.readline() == b"held\n"
+        running[-1].kill()
+        running[-1].wait()
+        with reserve(name, 10, 10):
+            pass
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
 
 
 @pytest.mark.parametrize("shift", [0, 1, 5, 6, 7, 1 << 30])

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.utils._device
 
@@ -245,6 +246,31 @@ def _wrap_modes() -> None:
     setattr(autocast, "__init__", begin)  # noqa: B010 - not a method to mypy
 
 
+def _wrap_bytes() -> None:
+    """Ways past ``.numpy()``: numpy's own way to another library's memory, and a storage's bytes. A GPU's memory can't
+    be read like that, or goes to the host by it."""
+    stock_from_dlpack = np.from_dlpack
+
+    def from_dlpack(x: Any, /, **options: Any) -> Any:
+        array = stock_from_dlpack(x, **options)
+        if not is_host(x):
+            dtype = getattr(torch, str(array.dtype), torch.float32)
+            moved_to_host(torch.empty(array.shape, dtype=dtype, device="meta"))
+        return array
+
+    np.from_dlpack = from_dlpack
+    storage: Any = torch.UntypedStorage
+    stock_item = storage.__getitem__
+
+    def item(self: Any, index: Any) -> Any:
+        found = stock_item(self, index)
+        if isinstance(found, int) and self.nbytes() > 8:
+            moved_to_host(torch.empty(self.nbytes() // 4, device="meta"))
+        return found
+
+    storage.__getitem__ = item
+
+
 def _wrap_rest() -> None:
     stock_generator: Any = torch.Generator
 
@@ -290,5 +316,6 @@ def install() -> None:
     for name in LIKE:
         setattr(torch, name, _like(getattr(torch, name)))
     _wrap_tensor(torch.Tensor)
+    _wrap_bytes()
     _wrap_rest()
     cuda_module.install()

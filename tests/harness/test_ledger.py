@@ -1,0 +1,60 @@
+"""The second list of operations: what is led past the witness stands on it, and what happens to the list itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.sandbox.ledger import TAMPERED, Ledger
+from harness.sandbox.witness import Witness
+
+X = torch.ones(8)
+
+
+def _seen(act: object) -> set[str]:
+    assert callable(act)
+    witness = Witness()
+    with witness.watching(None):
+        act()
+    return witness.operations
+
+
+def test_operations_are_seen_by_their_names() -> None:
+    assert _seen(lambda: (X + X).view(2, 4)) == {"aten::add", "aten::view"}
+
+
+def test_an_operation_past_the_witness_is_seen() -> None:
+    def past() -> None:
+        with torch._C._DisableTorchDispatch():
+            torch.exp(X)
+
+    assert "aten::exp" in _seen(past)
+
+
+def test_a_cleared_witness_does_not_help() -> None:
+    witness = Witness()
+    with witness.watching(None):
+        torch.exp(X)
+        witness.operations.clear()
+    assert "aten::exp" in witness.operations
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_profiler_that_was_stopped_is_told(again: bool) -> None:
+    def stop() -> None:
+        torch._C._autograd._disable_profiler()
+        if again:
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]):
+                torch.exp(X)
+
+    assert TAMPERED in _seen(stop)
+
+
+def test_an_autotuners_own_operations_are_nobodys() -> None:
+    ledger, done = Ledger(), set[str]()
+    with ledger.open(done):
+        with ledger.tuning(), ledger.accounted():
+            pass
+        with ledger.tuning():
+            torch.exp(X)  # unmarked: past the witness, inside or outside of tuning
+    assert done == {"aten::exp"}
