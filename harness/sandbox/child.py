@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from harness.sandbox import tripwire
+from harness.sandbox import ledger, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
@@ -118,6 +118,7 @@ class _Session:
         """The last thing before the candidate's code: from here on its acts are told, and what it replaces is known."""
         for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
             del sys.modules[name]
+        ledger.lock(lambda sentence: self.evidence.report(tripwire.CHEATING, sentence))
         self.originals, self.handlers = Originals(), _handlers()
         tripwire.arm(self.evidence, folder, _PACKAGE)
 

@@ -10,16 +10,27 @@ the range from which it was started, or gives an error.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from torch._C import _profiler
+import torch.autograd
+from torch._C import _autograd, _profiler
 
 from harness.sandbox.profiler import Profiler
 
 TAMPERED = "kernel_assay::profiler_stopped"
 """Stands among the operations when the profiler did not run to the end."""
+
+
+def lock(report: Callable[[str], None]) -> None:
+    """Take away the switch by which PyTorch calls no profiler at all; `report` is told of who reaches for it."""
+
+    def _enable_record_function(enable: bool) -> None:
+        report("it switched PyTorch's profiler on or off")
+
+    _autograd._enable_record_function = _enable_record_function
+    torch.autograd._enable_record_function = _enable_record_function  # type: ignore[attr-defined]
 
 
 class Ledger:
