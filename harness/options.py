@@ -44,17 +44,24 @@ class Options:
     memory_limit: float | None = None
     timing_width: float | None = None
     isolation: str | None = None
+    unguarded: bool | None = None
 
     RECORDED = (
         "solver model base_url model_option samples iterations device seed predictions max_evaluations "
-        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation"
+        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation unguarded"
     )
 
     @classmethod
     def read(cls, get: Any) -> Self:
         """From a function that gives an option's value by name (`config.getoption`)."""
         values = {each.name: get(each.name) for each in fields(cls)}
-        options = cls(**{**values, **{name: tuple(values[name] or ()) for name in _LISTS}})
+        options = cls(
+            **{
+                **values,
+                **{name: tuple(values[name] or ()) for name in _LISTS},
+                "unguarded": values["unguarded"] or None,
+            }
+        )
         for name in _POSITIVE.split():
             value = getattr(options, name)
             if value is not None and not value > 0:
@@ -66,6 +73,8 @@ class Options:
                 Level.parse(options.isolation)
             except ValueError as error:
                 raise UsageError(f"--isolation: {error}") from None
+            if options.unguarded:
+                raise UsageError("--unguarded gives no isolation at all: leave it out, or --isolation")
         if options.resume and options.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
         return options

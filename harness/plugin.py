@@ -57,6 +57,12 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--stage-timeout", float, "S", "wall time for all calls of one stage of a judgement (120)"),
     ("--memory-limit", float, "GIB", "memory of a candidate's process (8)"),
     ("--isolation", str, "LEVEL", "refuse to run below this level of isolation: strict, namespaces, landlock, …"),
+    (
+        "--unguarded",
+        bool,
+        "",
+        "no isolation, and nobody looks for cheating: to measure what these cost, on kernels that you trust",
+    ),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
     ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )

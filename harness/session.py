@@ -26,6 +26,7 @@ from harness.judge.timing import INTERPRETED, TimingLimits
 from harness.options import MODEL_DEFAULT, Options
 from harness.run import Attempt, Record, Run, now
 from harness.sandbox import isolation
+from harness.sandbox.levels import UNGUARDED
 from harness.solver import Model, Solver
 from harness.suite import Suite, load_suite
 from harness.task import Task
@@ -53,7 +54,7 @@ class Session:
         self.options = options
         self.suites: tuple[Suite, ...] = tuple(load_suite(folder) for folder in suite_folders)
         self.device: Device = find_device(options.device or "auto")
-        self.isolation = isolation.probe()
+        self.isolation = UNGUARDED if options.unguarded else isolation.probe()
         self.environment = self.device.environment(self.isolation)
         options.check_isolation(self.isolation)
         self.solvers = _solvers(options)
@@ -138,8 +139,8 @@ class Session:
     def _take_level(self, judge: Judge) -> None:
         """The level that candidates get is known for sure once the warm parent has rehearsed: record that one."""
         judge.parent.start()
-        if judge.parent.isolation != self.isolation:
-            self.isolation = judge.parent.isolation
+        if judge.isolation != self.isolation:
+            self.isolation = judge.isolation
             self.environment = self.device.environment(self.isolation)
             self.options.check_isolation(self.isolation)
 
@@ -158,7 +159,8 @@ class Session:
         driver = f", driver {about['driver']}" if about["driver"] else ""
         kind = " (Triton on the CPU: times are marked interpreted)" if self.device.interpreted else ""
         lines.append(f"device: {self.device.name}{kind}{driver}; torch {about['torch']}, triton {about['triton']}")
-        lines.append(f"isolation: {self.isolation}")
+        warning = " (nothing stops or sees a candidate that cheats)" if self.options.unguarded else ""
+        lines.append(f"isolation: {self.isolation}{warning}")
         lines.append(f"solvers: {', '.join(each.label for each in self.solvers)}")
         if self.model is not None:
             note = "" if self.model.language_model else " (rule-based, no language model)"
@@ -241,10 +243,12 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
     timing = INTERPRETED if device.interpreted else TimingLimits()
     if options.timing_width is not None:
         timing = replace(timing, width=options.timing_width)
-    memory = {"memory": int(options.memory_limit * (1 << 30))} if options.memory_limit else {}
+    limits = isolation.Limits()
+    if options.memory_limit:
+        limits = replace(limits, memory=int(options.memory_limit * (1 << 30)))
     stage = options.stage_timeout or JudgeLimits.stage_seconds
     timing = replace(timing, stage_seconds=stage)
-    return Judge(device, JudgeLimits(stage, isolation.Limits(**memory), timing), hidden)
+    return Judge(device, JudgeLimits(stage, limits, timing, not options.unguarded), hidden)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -42,6 +42,8 @@ class DoctorPlugin:
             raise UsageError(
                 "--doctor: name a suite's folder (one with a suite.toml), as in pytest suites/rocm --doctor"
             )
+        if options.unguarded:
+            raise UsageError("--doctor tries the judge as it judges solvers: leave --unguarded out")
         self.options = options
         self.suites: dict[Path, Suite] = {folder: load_suite(folder) for folder in folders}
         self.device = find_device(options.device or "auto")

@@ -32,28 +32,24 @@ _POLL = 0.02
 
 @contextmanager
 def reserve(device_id: str, need: int, pool: int) -> Iterator[None]:
-    """Hold `need` of the `pool` bytes that all processes together may take of this device; waits until they are free.
+    """Hold `need` of the `pool` bytes that all processes together may take of this device; waits until they are free,
+    and its turn has come: one after the other, so that who needs much does not wait for ever.
 
     One that needs more than there is waits until nobody else holds any. A part is a locked file: the kernel gives back
     those of a killed process. Never ask for a second part, nor with the lease in hand.
     """
     folder = _path(device_id, "memory")
     folder.mkdir(mode=0o700, exist_ok=True)
-    mine: int | None = None
-    while mine is None:
-        turn = os.open(folder / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX)
-            held = _held(folder)
-            if not held or held + need <= pool:
-                mine = os.open(
-                    folder / f"{secrets.token_hex(8)}-{need}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-                )
-                fcntl.flock(mine, fcntl.LOCK_EX)
-        finally:
-            os.close(turn)
-        if mine is None:
+    turn = os.open(folder / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        while (held := _held(folder)) and held + need > pool:
             time.sleep(_POLL)
+        name = folder / f"{secrets.token_hex(8)}-{need}"
+        mine = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(mine, fcntl.LOCK_EX)
+    finally:
+        os.close(turn)
     try:
         yield
     finally:

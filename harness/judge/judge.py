@@ -18,8 +18,8 @@ import secrets
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -33,6 +33,7 @@ from harness.judge.compare import Expected, compare, expect
 from harness.judge.integrity import Finding, read_evidence, read_names, read_source, weigh
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.isolation import Limits
+from harness.sandbox.levels import STRONGEST, UNGUARDED
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Rng, Task
@@ -40,9 +41,10 @@ from harness.verdict import Accuracy, Outcome, Timing, Verdict
 
 LONGEST_SOURCE = 1_000_000
 """Characters."""
-MEMORY_POOL = 0.35
-"""Share of a device's memory that workloads may take which are compiled and checked outside of the lease. The rest is
-for the blocks that are timed, and for what every process takes that uses a device at all."""
+MEMORY_POOL = 0.25
+"""Share of a device's memory that workloads may take which are compiled and called outside of the lease. The rest is
+for the blocks that are timed, for oracles, and for what every process takes that uses a device at all. Memory that runs
+out all the same is no verdict: the candidate is judged again with the pool to itself."""
 INEXACT = 10.0
 """An error of so many times the reference's is worth a person's look."""
 
@@ -56,6 +58,8 @@ class JudgeLimits:
     sandbox: Limits = field(default_factory=Limits)
     timing: timing.TimingLimits | None = None
     """None: the defaults for the device."""
+    guarded: bool = True
+    """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,14 @@ class Judge:
 
     def __init__(self, device: Device, limits: JudgeLimits | None = None, hidden: Iterable[Path] = ()) -> None:
         self.device = device
-        self.limits = limits or JudgeLimits()
-        self.timing = self.limits.timing or (timing.INTERPRETED if device.interpreted else timing.TimingLimits())
-        self.parent = WarmParent(interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ))
+        limits = limits or JudgeLimits()
+        clock = limits.timing or (timing.INTERPRETED if device.interpreted else timing.TimingLimits())
+        most = str(STRONGEST) if limits.guarded else "process"
+        self.timing = replace(clock, watched=limits.guarded)
+        self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))
+        self.parent = WarmParent(
+            interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ), at_most=most
+        )
         self._peaks: Peaks | None = None
         self._reference: tuple[str, CandidateProcess] | None = None
 
@@ -110,8 +119,23 @@ class Judge:
         """
         self.start()
         seed = secrets.randbits(48) if seed is None else seed
+        if self.device.interpreted:
+            return self._judge(task, source, seed, scope, alone=False)
+        try:
+            verdict = self._judge(task, source, seed, scope, alone=False)
+            if not _memory_ran_out(f"{verdict.outcome} {verdict.reason} {verdict.detail}"):
+                return verdict
+        except InfrastructureError as error:
+            if not _memory_ran_out(str(error)):
+                raise
+        # Did it take too much, or had others taken too much? Nobody else has a part of the memory now.
+        self._drop_reference()
+        with reserve(self.device.uuid, self.pool + 1, self.pool):
+            return self._judge(task, source, seed, scope, alone=True)
+
+    def _judge(self, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> Verdict:
         start = time.monotonic()
-        trial = _Trial(self, task, source, seed, scope)
+        trial = _Trial(self, task, source, seed, scope, alone)
         try:
             trial.read()
             with CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process:
@@ -126,6 +150,7 @@ class Judge:
         except CandidateFailed as failure:
             found = Finding(failure.outcome, failure.reason, failure.detail)
         except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
             raise InfrastructureError(f"the judge's own memory on {self.device.name} ran out: {error}") from error
         except KernelAssayError:
             raise
@@ -171,6 +196,16 @@ class Judge:
             self._reference[1].close()
             self._reference = None
 
+    @property
+    def isolation(self) -> str:
+        """The level that candidates get, once started."""
+        return self.parent.isolation if self.limits.guarded else UNGUARDED
+
+    @property
+    def pool(self) -> int:
+        """Bytes of the device's memory that all judges' workloads together may take outside of the lease."""
+        return int(MEMORY_POOL * self.device.memory)
+
     def describe_peaks(self) -> dict[str, object] | None:
         """The measured peaks and the datasheet's, as a run records them; None on the interpreter."""
         return asdict(self._peaks) if self._peaks is not None else None
@@ -181,11 +216,15 @@ class Judge:
         return self._peaks
 
 
+def _memory_ran_out(text: str) -> bool:
+    return "out of memory" in text.lower()
+
+
 class _Trial:
     """One candidate before the judge."""
 
-    def __init__(self, judge: Judge, task: Task, source: str, seed: int, scope: Scope) -> None:
-        self.judge, self.task, self.source, self.seed, self.scope = judge, task, source, seed, scope
+    def __init__(self, judge: Judge, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> None:
+        self.judge, self.task, self.source, self.seed, self.scope, self.alone = judge, task, source, seed, scope, alone
         self.cases: list[Case] = [*task.cases, *(task.workloads if scope.workloads else ())]
         self.slowest: tuple[str, float] | None = None
         self.passed = 0
@@ -210,8 +249,8 @@ class _Trial:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = ast.parse(self.source)
-            self._text_difference = read_source(tree)
-            self._names = read_names(tree)
+            self._text_difference = read_source(tree) if self.judge.limits.guarded else None
+            self._names = read_names(tree) if self.judge.limits.guarded else []
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
             raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
@@ -242,8 +281,7 @@ class _Trial:
         for repeat in range(scope.seeds):
             for number, case in enumerate(ordered):
                 begin = time.monotonic()
-                with self._room_for(process, number >= len(self.task.cases)):
-                    returned, failure = self._try(process, case, deadline, repeat, 0)
+                returned, failure = self._try(process, case, deadline, repeat, 0, large=number >= len(self.task.cases))
                 spent = time.monotonic() - begin
                 if self.slowest is None or spent > self.slowest[1]:
                     self.slowest = (case.id, spent)
@@ -256,17 +294,6 @@ class _Trial:
                     raise wrong
         if wrong is not None:
             raise wrong
-
-    @contextmanager
-    def _room_for(self, process: CandidateProcess, large: bool) -> Iterator[None]:
-        """Workloads fill much of a device: they are checked one process at a time, which then gives its memory back."""
-        if not large or self.judge.device.interpreted:
-            yield
-            return
-        with lease(self.judge.device.uuid):
-            yield
-            process.release(self.judge.limits.stage_seconds)
-            torch.cuda.empty_cache()
 
     def time_all(self, process: CandidateProcess) -> None:
         """Speedup: every workload beside the reference, the device held alone."""
@@ -281,27 +308,27 @@ class _Trial:
         judge = self.judge
         for case in self.task.timed(judge.device.interpreted):
             rng = random.Random(self._seed(case, "timing"))
-            inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
             try:
-                with self._memory_for(case, inputs):
+                with self._memory_for(case):
+                    inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
                     timed = timing.time_workload(
                         self.task, case, inputs, reference, process, judge.device, judge.peaks, judge.timing, rng
                     )
+                    inputs.clear()
             except InfrastructureError:
                 judge._drop_reference()
                 raise
             self.timings.append(timed)
 
     @contextmanager
-    def _memory_for(self, case: Case, inputs: Inputs) -> Iterator[None]:
-        """A part of the device's memory, enough for one workload; `inputs` are in it."""
+    def _memory_for(self, case: Case) -> Iterator[None]:
+        """A part of the device's memory, enough for one workload."""
         device = self.judge.device
-        if device.interpreted:
+        if device.interpreted or self.alone:
             yield
             return
-        with reserve(device.uuid, timing.memory_needed(self.task, case, inputs), int(MEMORY_POOL * device.memory)):
+        with reserve(device.uuid, timing.memory_needed(self.task, case), self.judge.pool):
             yield
-            inputs.clear()
             torch.cuda.empty_cache()
 
     def suspicions(self) -> list[str]:
@@ -355,8 +382,36 @@ class _Trial:
         repeat: int,
         configuration: int,
         note: str = "",
+        large: bool = False,
     ) -> tuple[Returned, CandidateFailed | None]:
-        """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all."""
+        """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all.
+
+        A workload fills much of a device: it has a part of the memory, its oracle the lease, and all is given back.
+        """
+        if not large or self.judge.device.interpreted:
+            return self._call_and_compare(process, case, deadline, repeat, configuration, note, nullcontext())
+        with self._memory_for(case):
+            found = self._call_and_compare(process, case, deadline, repeat, configuration, note, self._oracles_turn())
+            process.release(self.judge.limits.stage_seconds)
+            return found
+
+    @contextmanager
+    def _oracles_turn(self) -> Iterator[None]:
+        """The lease: oracles of workloads take much memory for a moment, in higher precision."""
+        with lease(self.judge.device.uuid):
+            yield
+            torch.cuda.empty_cache()
+
+    def _call_and_compare(
+        self,
+        process: CandidateProcess,
+        case: Case,
+        deadline: float,
+        repeat: int,
+        configuration: int,
+        note: str,
+        turn: AbstractContextManager[None],
+    ) -> tuple[Returned, CandidateFailed | None]:
         task, device = self.task, self.judge.device
         inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
         results_room, watch = self._needs(inputs)
@@ -371,15 +426,21 @@ class _Trial:
             returned = process.call(inputs, results_room, watch, left, chosen)
         except CandidateFailed as failure:
             raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None
-        expected = expect(task, inputs)
-        difference, error = compare(task, inputs, expected, returned, self._device_type)
+        with turn:
+            expected = expect(task, inputs)
+            difference, error = compare(task, inputs, expected, returned, self._device_type)
+            first = difference is None and case.id not in self._errors
+            measured = accuracy.measure(task, expected, returned, list(inputs)) if first else None
+            del expected
         self.worst = max(self.worst or 0.0, error)
-        difference = difference or self._text_difference or read_evidence(task, returned)
+        difference = difference or self._text_difference
+        if difference is None and self.judge.limits.guarded:
+            difference = read_evidence(task, returned)
         if difference is not None:
             return returned, CandidateFailed(difference.outcome, f"on {case.id}{note}: {difference.sentence}")
         self.passed += 1
-        if case.id not in self._errors:
-            self._errors[case.id] = accuracy.measure(task, expected, returned, list(inputs))
+        if measured is not None:
+            self._errors[case.id] = measured
         return returned, None
 
     def _seed(self, case: Case, use: object) -> int:

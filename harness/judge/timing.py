@@ -8,7 +8,7 @@ or the time is spent.
 On a GPU the claimed times come from device events in the candidate's process; what bounds them is in
 `harness.judge.clocks`. On the interpreter the judge's clock is the only one.
 
-The device is held alone, under its lease, for the rounds: other processes compile, copy and check meanwhile.
+The device is held alone, under its lease, for the rounds: other processes compile and copy meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -65,6 +67,8 @@ class TimingLimits:
     processes compile and check meanwhile."""
     block_us: float = 20_000.0
     """Aim for blocks of at most this length."""
+    watched: bool = True
+    """Hold the claims against the judge's clock, and look who does the work."""
 
 
 INTERPRETED = TimingLimits(width=0.05, min_rounds=3, max_rounds=5, calls=1, seconds=1.0)
@@ -93,7 +97,7 @@ def time_workload(
     """Time one workload. Raises CandidateFailed if the candidate fails, is wrong, or claims what can't be."""
     rounds = _Rounds(task, case, inputs, reference, candidate, device, limits, rng)
     rounds.warm_up()
-    with lease(device.uuid):
+    with rounds.alone():
         ratio = rounds.run()
         if rounds.contradiction() is not None:  # a busy host can look like a lie; one who lies does it again
             rounds.forget()
@@ -104,14 +108,13 @@ def time_workload(
     contradiction = rounds.contradiction()
     if contradiction is not None:
         raise CandidateFailed(Outcome.IMPLAUSIBLE, f"on {case.id} {contradiction}")
-    return _conclude(task, case, rounds.sides, ratio, device, peaks, found)
+    return _conclude(task, case, rounds.sides, ratio, device, peaks, found, limits)
 
 
-def memory_needed(task: Task, case: Case, inputs: Inputs) -> int:
-    """Bytes of device memory that timing one workload takes outside of the lease, with the judge's own, roughly."""
-    sent = sum(room(each) for each in inputs.values() if isinstance(each, torch.Tensor))
-    wide = sum(each.numel() for each in task.allocate(inputs)) * torch.float64.itemsize
-    return 6 * sent + 4 * wide + 2 * FLUSH_BYTES
+def memory_needed(task: Task, case: Case) -> int:
+    """Bytes of device memory that one workload takes outside of the lease, roughly: three processes hold its inputs,
+    two of them a set made from these, and outputs. Expected values are made under the lease."""
+    return 8 * int(task.least_cost(case).bytes) + 2 * FLUSH_BYTES
 
 
 class _Rounds:
@@ -130,6 +133,7 @@ class _Rounds:
     ) -> None:
         self.task, self.case, self.inputs, self.device, self.limits, self.rng = task, case, inputs, device, limits, rng
         self.sides = {"reference": _Side(reference), "candidate": _Side(candidate)}
+        self.watched = limits.watched and not device.interpreted
         names = list(inputs)
         self.rolled = [
             place
@@ -157,10 +161,19 @@ class _Rounds:
                 drawn = self._shifts(self.calls if self.device.interpreted else 1)
                 self._block(name, drawn)
                 if name == "candidate":
-                    self._check(drawn, None)
+                    with self.alone():
+                        self._check(drawn, None)
                 if not self.device.interpreted:
                     _, wall = self._block(name, drawn)
                     self.calls = max(1, min(self.calls, int(self.limits.block_us / wall)))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the device's lease; waiting for it takes nothing off the stage's time."""
+        asked = time.monotonic()
+        with lease(self.device.uuid):
+            self.begin += time.monotonic() - asked
+            yield
 
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
@@ -176,22 +189,23 @@ class _Rounds:
         )
         for number in range(limits.max_rounds):
             ratio = self._round(number in checked)
-            if not device.interpreted and rng.random() < BARE_ROUNDS / limits.min_rounds:
+            if self.watched and rng.random() < BARE_ROUNDS / limits.min_rounds:
                 self._bare_round()
             spent = time.monotonic() - start > limits.seconds
             if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (
                 spent or ratio.width < limits.width
             ):
                 break
-        if not device.interpreted:
+        if self.watched:
             while len(self.sides["candidate"].clocks.bare) < BARE_ROUNDS:
                 self._bare_round()
+        if not device.interpreted:
             ratio = self._round(check=True)
         return ratio
 
     def contradiction(self) -> str | None:
         """What the judge's clock says against the claims; the interpreter makes none."""
-        return None if self.device.interpreted else lie(self.sides["candidate"].clocks, self.sides["reference"].clocks)
+        return lie(self.sides["candidate"].clocks, self.sides["reference"].clocks) if self.watched else None
 
     def forget(self) -> None:
         """Start again."""
@@ -206,13 +220,14 @@ class _Rounds:
 
     def profile(self) -> DeviceTime | None:
         """Who does the work of one more call; None on the interpreter, and where the profiler sees nothing."""
-        if self.device.interpreted:
+        if not self.watched:
             return None
         process, drawn = self.sides["candidate"].process, self._shifts(1)
         with _blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.rolled, self.copied, self._left())
             found = account(*process.profile(self._left()))
-            self._check(drawn, Outcome.TIMED_WRONG)
+            with self.alone():
+                self._check(drawn, Outcome.TIMED_WRONG)
         complaint = objection(found) if found is not None and not self.task.torch_may else None
         if complaint is not None:
             raise CandidateFailed(Outcome.TORCH_WORK, f"on {self.case.id}: {complaint}")
@@ -260,7 +275,7 @@ class _Rounds:
         return samples, wall / len(drawn)
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
-        """Compare outputs of the candidate's last block."""
+        """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""
         numbers = range(len(drawn)) if self.all_small else [self.rng.randrange(len(drawn))]
         for number in numbers:
             fresh = {
@@ -272,6 +287,9 @@ class _Rounds:
             difference, _ = compare(self.task, fresh, expected, returned, kind)
             if difference is not None:
                 raise CandidateFailed(wrong or difference.outcome, f"on {self.case.id}: {difference.sentence}")
+        if not self.device.interpreted:
+            del fresh, returned, expected
+            torch.cuda.empty_cache()  # under the lease much is taken for a moment
 
     def _shifts(self, count: int) -> list[int]:
         return [self.rng.randrange(1, 1 << 30) for _ in range(count)]
@@ -292,11 +310,12 @@ def _conclude(
     device: Device,
     peaks: Peaks | None,
     found: DeviceTime | None,
+    limits: TimingLimits,
 ) -> Timing:
     reference, candidate = sides["reference"].clocks, sides["candidate"].clocks
     candidate_us, reference_us = statistics.median(candidate.claims), statistics.median(reference.claims)
     cost = task.least_cost(case)
-    if peaks is not None and candidate_us < 0.95 * peaks.impossible_us(cost):
+    if limits.watched and peaks is not None and candidate_us < 0.95 * peaks.impossible_us(cost):
         raise CandidateFailed(
             Outcome.IMPLAUSIBLE,
             f"on {case.id} it claims {candidate_us:.1f} µs a call; the device can't do that work in less than "

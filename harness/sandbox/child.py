@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -42,9 +43,10 @@ _SLEEP_CYCLES = 400_000
 between events."""
 
 
-def serve(channel: Channel, evidence: int) -> None:
-    """Answer the judge until it closes the channel; `evidence` is the open file that the tripwire writes to."""
-    session = _Session(evidence)
+def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
+    """Answer the judge until it closes the channel; `evidence` is the open file that the tripwire writes to. What is
+    not watched is only run."""
+    session = _Session(evidence, watched)
     while True:
         try:
             message, fds = channel.receive()
@@ -64,7 +66,8 @@ def serve(channel: Channel, evidence: int) -> None:
 
 
 class _Session:
-    def __init__(self, evidence: int) -> None:
+    def __init__(self, evidence: int, watched: bool) -> None:
+        self.watched = watched
         self.evidence = tripwire.evidence(evidence)
         self.originals: Originals | None = None
         self.handlers: list[object] = []
@@ -97,9 +100,10 @@ class _Session:
         with open(self.path, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(source)
         self.device = device
-        self.witness.attach(tripwire.owners(_PACKAGE))
-        if self.interpreter is not None:
-            self.interpreter.host.listen(self.witness.move)
+        if self.watched:
+            self.witness.attach(tripwire.owners(_PACKAGE))
+            if self.interpreter is not None:
+                self.interpreter.host.listen(self.witness.move)
         if device != "cpu":
             torch.set_num_threads(_COPY_THREADS)
             torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -118,11 +122,15 @@ class _Session:
         """The last thing before the candidate's code: from here on its acts are told, and what it replaces is known."""
         for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
             del sys.modules[name]
+        if not self.watched:
+            return
         ledger.lock(lambda sentence: self.evidence.report(tripwire.CHEATING, sentence))
         self.originals, self.handlers = Originals(), _handlers()
         tripwire.arm(self.evidence, folder, _PACKAGE)
 
     def _look(self) -> None:
+        if not self.watched:
+            return
         for name in self.originals.replaced() if self.originals is not None else ():
             self.evidence.report(tripwire.CHEATING, f"it replaced `{name}`")
         if any(now is not before for now, before in zip(_handlers(), self.handlers, strict=True)):
@@ -137,12 +145,12 @@ class _Session:
     def call(
         self, args: list[Any], results_at: int, watch: list[int], configuration: int | None = None
     ) -> dict[str, Any]:
-        guards = Guards() if self.interpreter is None else None
+        guards = Guards() if self.interpreter is None and self.watched else None
         values = self._values(args, guards)
         autotune = self.interpreter.autotune if self.interpreter is not None else None
         if configuration is not None and autotune is not None:
             autotune.choose(configuration)
-        with self.witness.watching(guards):
+        with self.witness.watching(guards) if self.watched else nullcontext():
             result = self.function(*values)
         self._synchronize()
         self._look()
@@ -226,7 +234,7 @@ class _Session:
         return {}
 
     def release(self) -> dict[str, Any]:
-        self.base_args = []
+        self.base_args, self.flush = [], None
         return self.trim()
 
     def _values(self, args: list[Any], guards: Guards | None = None) -> list[Any]:

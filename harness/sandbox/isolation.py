@@ -77,6 +77,8 @@ class Limits:
     """Size of a file, and of its scratch folder."""
     output_bytes: int = 4 << 20
     """What it may print."""
+    watched: bool = True
+    """Is it looked at what the candidate does? Not in runs that ask for no guard at all."""
 
 
 @dataclass(frozen=True)

@@ -56,4 +56,7 @@ class Level:
         return LEVELS.index(self.base) <= LEVELS.index(other.base) and added <= set(self.walls)
 
 
+UNGUARDED = "unguarded"
+"""Stands where a level would, in runs that asked for no guard at all (`--unguarded`)."""
+
 STRONGEST = Level(LEVELS[0], WALLS)

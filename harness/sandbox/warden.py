@@ -85,7 +85,7 @@ def _become_candidate(walls: isolation.Walls, channel_fd: int, output_fd: int, e
         os.closerange(5, 1024)
         os.setsid()
         isolation.enter_child(walls, _folder(os.getpid()))
-        child.serve(Channel(socket.socket(fileno=kept)), evidence)
+        child.serve(Channel(socket.socket(fileno=kept)), evidence, walls.limits.watched)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.write(2, f"\nthe candidate's process could not start: {error!r}\n".encode())

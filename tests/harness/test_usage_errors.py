@@ -47,6 +47,12 @@ COMMANDS: list[tuple[str, list[str], str]] = [
     ("no width", ["--solver=nop", "--timing-width=-0.1"], "--timing-width -0.1"),
     ("unknown isolation", ["--solver=nop", "--isolation=vault"], "'vault' is no level of isolation: there are strict"),
     ("wall without its base", ["--solver=nop", "--isolation=process+landlock"], "is no level of isolation"),
+    (
+        "walls, and none",
+        ["--solver=nop", "--isolation=process", "--unguarded"],
+        "--unguarded gives no isolation at all",
+    ),
+    ("a doctor without guard", ["--doctor", "--unguarded"], "leave --unguarded out"),
     ("iterations of nobody", ["--solver=nop", "--iterations=3"], "none of the solvers has iterations"),
     ("unknown device", ["--solver=nop", "--device=abacus"], "--device 'abacus' is unknown"),
     ("device that is not there", ["--solver=nop", "--device=cuda:99"], "--device cuda:99"),

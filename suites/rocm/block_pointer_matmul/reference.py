@@ -1,8 +1,8 @@
 """Matrix product: tiles in an order that shares operands in the L2 cache, sizes chosen by shape.
 
 On Hopper, blocks of large operands come by tensor descriptors (TMA), which need 16-byte alignment; elsewhere, and where
-rows are not aligned, by pointers. Tensor cores take float32 along K only: a large operand that lies the other way is
-turned first."""
+rows are not aligned, by pointers. Tensor cores take float32 along K only: a large operand that lies the other way
+is turned first, unless it is ragged."""
 
 import torch
 import triton
@@ -11,13 +11,12 @@ import triton.tools.tensor_descriptor
 
 
 @triton.jit
-def _turn(x_ptr, y_ptr, rows, cols, x_stride, y_stride, BLOCK: tl.constexpr):
-    """y[j, i] = x[i, j], both row-major."""
+def _turn(x_ptr, y_ptr, x_stride, y_stride, BLOCK: tl.constexpr):
+    """y[j, i] = x[i, j], both row-major, of whole blocks."""
     row = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK))[:, None]
     col = (tl.program_id(1) * BLOCK + tl.arange(0, BLOCK))[None, :]
-    x = tl.load(x_ptr + row * x_stride + col, mask=(row < rows) & (col < cols))
-    row, col = tl.trans(row), tl.trans(col)
-    tl.store(y_ptr + col * y_stride + row, tl.trans(x), mask=(row < rows) & (col < cols))
+    x = tl.load(x_ptr + row * x_stride + col)
+    tl.store(y_ptr + tl.trans(col) * y_stride + tl.trans(row), tl.trans(x))
 
 
 @triton.jit
@@ -72,7 +71,7 @@ def _matmul(
 
 @triton.jit
 def _matmul_by_blocks(
-    a, b, c, M, N, K, TMA_C: tl.constexpr, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
+    a, b, c, M, N, K, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
 ):  # fmt: skip
     # A program works on several tiles; loads for the next one begin while the last one is stored.
@@ -84,13 +83,7 @@ def _matmul_by_blocks(
             x = a.load([start_m, k * BLOCK_K]) if A_BY_K else a.load([k * BLOCK_K, start_m]).T
             y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
             acc = tl.dot(x, y, acc)
-        if TMA_C:
-            c.store([start_m, start_n], acc.to(c.dtype))
-        else:
-            offs_m = start_m + tl.arange(0, BLOCK_M)
-            offs_n = start_n + tl.arange(0, BLOCK_N)
-            c_ptrs = c + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
-            tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
+        c.store([start_m, start_n], acc.to(c.dtype))
 
 
 def _config(m: int, n: int, k: int, itemsize: int, tma: bool) -> tuple[int, int, int, int, int, int]:
@@ -120,16 +113,18 @@ def _aligned(x: torch.Tensor) -> bool:
     return x.data_ptr() % 16 == 0 and max(x.stride()) * x.element_size() % 16 == 0
 
 
+_BLOCK = 64
+"""Of what is turned, both sides."""
+
+
 def _along_k(x: torch.Tensor) -> torch.Tensor:
-    """The matrix with stride 1 along its rows: itself, or a copy whose rows are aligned."""
-    if x.stride(1) == 1:
-        return x
+    """The matrix with stride 1 along its rows: itself, or a copy; a ragged one is left as it is."""
     rows, cols = x.shape
-    y = torch.empty((rows, triton.cdiv(cols, 16) * 16), dtype=x.dtype, device=x.device)
-    block = 64
-    grid = (triton.cdiv(cols, block), triton.cdiv(rows, block))
-    _turn[grid](x, y, cols, rows, x.stride(1), y.stride(0), BLOCK=block, num_warps=8)
-    return y[:, :cols]
+    if x.stride(1) == 1 or rows % _BLOCK or cols % _BLOCK:
+        return x
+    y = torch.empty((rows, cols), dtype=x.dtype, device=x.device)
+    _turn[(cols // _BLOCK, rows // _BLOCK)](x, y, x.stride(1), y.stride(0), BLOCK=_BLOCK, num_warps=8)
+    return y
 
 
 def _programs(x: torch.Tensor, tiles: int) -> int:
@@ -146,13 +141,13 @@ def block_pointer_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     (m, k), n = a.shape, b.shape[1]
     c = torch.empty((m, n), dtype=a.dtype, device=a.device)
     size = a.element_size()
-    tma, tma_c, a_by_k, b_by_k = _has_tma(m, n, k), False, True, True
+    tma, a_by_k, b_by_k = _has_tma(m, n, k), True, True
     if tma:
         if size == 4 and min(m, n) >= 1024:
             a, b = _along_k(a), _along_k(b.t()).t()  # a copy costs little against the product
         a_by_k, b_by_k = a.stride(1) == 1, b.stride(0) == 1
-        tma = _aligned(a) and _aligned(b) and (size == 2 or (a_by_k and b_by_k))
-        tma_c = tma and size == 2 and _aligned(c)  # a tile of 4-byte results would not fit
+        # Results of 4 bytes go by pointers: a tile of them would not fit.
+        tma = _aligned(a) and _aligned(b) and (_aligned(c) if size == 2 else a_by_k and b_by_k)
     block_m, block_n, block_k, group_m, warps, stages = _config(m, n, k, size, tma)
     if torch.version.hip is not None:
         stages = 2  # 64 KiB of shared memory hold one buffer of the largest tiles
@@ -163,7 +158,7 @@ def block_pointer_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     tiles = triton.cdiv(m, block_m) * triton.cdiv(n, block_n)
     if tma and size == 2:
         _matmul_by_blocks[(_programs(c, tiles),)](
-            a, b, _describe(c, block_m, block_n) if tma_c else c, m, n, k, TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
+            a, b, _describe(c, block_m, block_n), m, n, k, A_BY_K=a_by_k, B_BY_K=b_by_k,
             BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
         )  # fmt: skip
         return c

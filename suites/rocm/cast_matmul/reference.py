@@ -64,7 +64,7 @@ def _matmul(
 
 @triton.jit
 def _matmul_by_blocks(
-    a, b, c, M, N, K, TMA_C: tl.constexpr, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
+    a, b, c, M, N, K, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
 ):  # fmt: skip
     # A program works on several tiles; loads for the next one begin while the last one is stored.
@@ -76,16 +76,10 @@ def _matmul_by_blocks(
             x = a.load([start_m, k * BLOCK_K]) if A_BY_K else a.load([k * BLOCK_K, start_m]).T
             y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
             acc = tl.dot(x, y, acc)
-        if TMA_C:
-            halves = tl.permute(tl.reshape(acc, (BLOCK_M, 2, BLOCK_N // 2)), (0, 2, 1))
-            left_half, right_half = tl.split(halves)
-            c.store([start_m, start_n], left_half.to(c.dtype))
-            c.store([start_m, start_n + BLOCK_N // 2], right_half.to(c.dtype))
-        else:
-            offs_m = start_m + tl.arange(0, BLOCK_M)
-            offs_n = start_n + tl.arange(0, BLOCK_N)
-            c_ptrs = c + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
-            tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
+        halves = tl.permute(tl.reshape(acc, (BLOCK_M, 2, BLOCK_N // 2)), (0, 2, 1))
+        left_half, right_half = tl.split(halves)
+        c.store([start_m, start_n], left_half.to(c.dtype))
+        c.store([start_m, start_n + BLOCK_N // 2], right_half.to(c.dtype))
 
 
 def _config(m: int, n: int, k: int, tma: bool) -> tuple[int, int, int, int, int, int]:
@@ -142,22 +136,18 @@ def _describe(x: torch.Tensor, block_rows: int, block_cols: int) -> triton.tools
 def cast_matmul(a: torch.Tensor, b: torch.Tensor, dot_dtype: str, out_dtype: str) -> torch.Tensor:
     (m, k), n = a.shape, b.shape[1]
     c = torch.empty((m, n), dtype=_TORCH[out_dtype], device=a.device)
-    tma, tma_c, a_by_k, b_by_k = _has_tma(m, n, k) and min(m, n) >= 1024, False, True, True
+    tma, a_by_k, b_by_k = _has_tma(m, n, k) and min(m, n) >= 1024 and _aligned(c), True, True
     if tma:
         a, b = _cast(a, _TORCH[dot_dtype]), _cast(b, _TORCH[dot_dtype])
         a_by_k, b_by_k = a.stride(1) == 1, b.stride(0) == 1
         tma = _aligned(a) and _aligned(b)
-        tma_c = tma and _aligned(c)
     block_m, block_n, block_k, group_m, warps, stages = _config(m, n, k, tma)
     tiles = triton.cdiv(m, block_m) * triton.cdiv(n, block_n)
     if tma:
-        if not tma_c:
-            stages = 2  # a tile of 4-byte results on its way to pointers takes much of the shared memory
         a = _describe(a, block_m, block_k) if a_by_k else _describe(a.t(), block_k, block_m)
         b = _describe(b.t(), block_n, block_k) if b_by_k else _describe(b, block_k, block_n)
         _matmul_by_blocks[(_programs(c, tiles),)](
-            a, b, _describe(c, block_m, block_n // 2) if tma_c else c, m, n, k,
-            TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k,
+            a, b, _describe(c, block_m, block_n // 2), m, n, k, A_BY_K=a_by_k, B_BY_K=b_by_k,
             BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
         )  # fmt: skip
         return c

@@ -2,7 +2,7 @@
 
 On Hopper, operands come by tensor descriptors (TMA), which need 16-byte alignment; elsewhere, and where rows are not
 aligned, by pointers. Tensor cores take 8-bit and 32-bit operands along K only: a large one that lies the other way is
-turned first."""
+turned first, unless it is ragged."""
 
 import torch
 import triton
@@ -11,13 +11,12 @@ import triton.tools.tensor_descriptor
 
 
 @triton.jit
-def _turn(x_ptr, y_ptr, rows, cols, x_stride, y_stride, BLOCK: tl.constexpr):
-    """y[j, i] = x[i, j], both row-major."""
+def _turn(x_ptr, y_ptr, x_stride, y_stride, BLOCK: tl.constexpr):
+    """y[j, i] = x[i, j], both row-major, of whole blocks."""
     row = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK))[:, None]
     col = (tl.program_id(1) * BLOCK + tl.arange(0, BLOCK))[None, :]
-    x = tl.load(x_ptr + row * x_stride + col, mask=(row < rows) & (col < cols))
-    row, col = tl.trans(row), tl.trans(col)
-    tl.store(y_ptr + col * y_stride + row, tl.trans(x), mask=(row < rows) & (col < cols))
+    x = tl.load(x_ptr + row * x_stride + col)
+    tl.store(y_ptr + tl.trans(col) * y_stride + tl.trans(row), tl.trans(x))
 
 
 @triton.jit
@@ -100,7 +99,7 @@ def _gemm(
 
 @triton.jit
 def _gemm_by_blocks(
-    a, b, c, M, N, K, TMA_C: tl.constexpr, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr, LEAKY: tl.constexpr,
+    a, b, c, M, N, K, A_BY_K: tl.constexpr, B_BY_K: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
 ):  # fmt: skip
     # A program works on several tiles; loads for the next one begin while the last one is stored.
@@ -112,15 +111,7 @@ def _gemm_by_blocks(
             x = a.load([start_m, k * BLOCK_K]) if A_BY_K else a.load([k * BLOCK_K, start_m]).T
             y = b.load([start_n, k * BLOCK_K]).T if B_BY_K else b.load([k * BLOCK_K, start_n])
             acc = tl.dot(x, y, acc)
-        if LEAKY:
-            acc = tl.where(acc >= 0, acc, 0.01 * acc)
-        if TMA_C:
-            c.store([start_m, start_n], acc.to(c.dtype))
-        else:
-            offs_m = start_m + tl.arange(0, BLOCK_M)
-            offs_n = start_n + tl.arange(0, BLOCK_N)
-            c_ptrs = c + offs_m.to(tl.int64)[:, None] * N + offs_n[None, :]
-            tl.store(c_ptrs, acc.to(c.dtype.element_ty), mask=(offs_m < M)[:, None] & (offs_n < N)[None, :])
+        c.store([start_m, start_n], acc.to(c.dtype))
 
 
 def _config(m: int, n: int, kind: str, itemsize: int, scales: str, tma: bool) -> tuple[int, int, int, int, int, int]:
@@ -166,14 +157,18 @@ def _aligned(x: torch.Tensor) -> bool:
     return x.data_ptr() % 16 == 0 and max(x.stride()) * x.element_size() % 16 == 0
 
 
-def _by_k(x: torch.Tensor) -> torch.Tensor:
-    """A copy of the transpose of a row-major matrix, its rows aligned."""
+_BLOCK = 64
+"""Of what is turned, both sides."""
+
+
+def _along_k(x: torch.Tensor) -> torch.Tensor:
+    """The matrix with stride 1 along its rows: itself, or a copy; a ragged one is left as it is."""
     rows, cols = x.shape
-    y = torch.empty((cols, triton.cdiv(rows, 16) * 16), dtype=x.dtype, device=x.device)
-    block = 64
-    grid = (triton.cdiv(rows, block), triton.cdiv(cols, block))
-    _turn[grid](x, y, rows, cols, x.stride(0), y.stride(0), BLOCK=block, num_warps=8)
-    return y[:, :rows]
+    if x.stride(1) == 1 or rows % _BLOCK or cols % _BLOCK:
+        return x
+    y = torch.empty((rows, cols), dtype=x.dtype, device=x.device)
+    _turn[(cols // _BLOCK, rows // _BLOCK)](x, y, x.stride(1), y.stride(0), BLOCK=_BLOCK, num_warps=8)
+    return y
 
 
 def _programs(x: torch.Tensor, tiles: int) -> int:
@@ -200,11 +195,7 @@ def gemm(
     kind = "int" if not a.is_floating_point() else "fp8" if a.element_size() == 1 else "float"
     tma = _has_tma(m, n, k)
     if tma and a.element_size() != 2 and min(m, n) >= 1024:
-        # The copy costs little against the product.
-        if a.stride(1) != 1:
-            a = _by_k(a.t())
-        if b.stride(0) != 1:
-            b = _by_k(b).t()
+        a, b = _along_k(a), _along_k(b.t()).t()  # a copy costs little against the product
     a_by_k, b_by_k = a.stride(1) == 1, b.stride(0) == 1
     tma = tma and _aligned(a) and _aligned(b) and (a.element_size() == 2 or (a_by_k and b_by_k))
     tma_c = tma and c.element_size() == 2 and _aligned(c)  # a tile of 4-byte results would not fit
@@ -217,10 +208,9 @@ def gemm(
         a = _describe(a, block_m, block_k) if a_by_k else _describe(a.t(), block_k, block_m)
         b = _describe(b.t(), block_n, block_k) if b_by_k else _describe(b, block_k, block_n)
     tiles = triton.cdiv(m, block_m) * triton.cdiv(n, block_n)
-    if tma and size == 2:
+    if tma_c and size == 2 and activation is None:
         _gemm_by_blocks[(_programs(c, tiles),)](
-            a, b, _describe(c, block_m, block_n) if tma_c else c, m, n, k,
-            TMA_C=tma_c, A_BY_K=a_by_k, B_BY_K=b_by_k, LEAKY=activation == "leaky_relu",
+            a, b, _describe(c, block_m, block_n), m, n, k, A_BY_K=a_by_k, B_BY_K=b_by_k,
             BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, GROUP_M=group_m, num_warps=warps, num_stages=stages,
         )  # fmt: skip
         return c
