@@ -16,6 +16,7 @@ from harness.solver import Budget
 
 MODEL_DEFAULT = "offline"
 _LISTS = ("solver", "model_option")
+_SWITCHES = ("unguarded", "sanitizer")
 _POSITIVE = (
     "samples iterations max_evaluations max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width"
 )
@@ -45,10 +46,12 @@ class Options:
     timing_width: float | None = None
     isolation: str | None = None
     unguarded: bool | None = None
+    sanitizer: bool | None = None
 
     RECORDED = (
         "solver model base_url model_option samples iterations device seed predictions max_evaluations "
-        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation unguarded"
+        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation unguarded "
+        "sanitizer"
     )
 
     @classmethod
@@ -59,7 +62,7 @@ class Options:
             **{
                 **values,
                 **{name: tuple(values[name] or ()) for name in _LISTS},
-                "unguarded": values["unguarded"] or None,
+                **{name: values[name] or None for name in _SWITCHES},
             }
         )
         for name in _POSITIVE.split():

@@ -63,6 +63,12 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
         "",
         "no isolation, and nobody looks for cheating: to measure what these cost, on kernels that you trust",
     ),
+    (
+        "--sanitizer",
+        bool,
+        "",
+        "call right kernels under compute-sanitizer, too: it finds reads out of bounds (NVIDIA)",
+    ),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
     ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )

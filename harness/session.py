@@ -21,6 +21,7 @@ from harness import registry
 from harness.attempt import Setting, perform, uses_model, view, wants_reference
 from harness.device import Device, find_device
 from harness.errors import InfrastructureError, UsageError
+from harness.judge import sanitizer
 from harness.judge.judge import Judge, JudgeLimits
 from harness.judge.timing import INTERPRETED, TimingLimits
 from harness.options import MODEL_DEFAULT, Options
@@ -57,6 +58,8 @@ class Session:
         self.isolation = UNGUARDED if options.unguarded else isolation.probe()
         self.environment = self.device.environment(self.isolation)
         options.check_isolation(self.isolation)
+        if options.sanitizer:
+            sanitizer.check_there(self.device)
         self.solvers = _solvers(options)
         self.model: Model | None = _model(options) if any(uses_model(each.solver) for each in self.solvers) else None
         self._judge: Judge | None = None
@@ -248,7 +251,7 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
         limits = replace(limits, memory=int(options.memory_limit * (1 << 30)))
     stage = options.stage_timeout or JudgeLimits.stage_seconds
     timing = replace(timing, stage_seconds=stage)
-    return Judge(device, JudgeLimits(stage, limits, timing, not options.unguarded), hidden)
+    return Judge(device, JudgeLimits(stage, limits, timing, not options.unguarded, bool(options.sanitizer)), hidden)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from harness.doctor.doctor import Doctor, plan
 from harness.doctor.finding import Check, Finding, Result
 from harness.doctor.record import ABOUT, DoctorRun
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
+from harness.judge import sanitizer
 from harness.options import Options
 from harness.run import now
 from harness.sandbox import isolation
@@ -50,6 +51,8 @@ class DoctorPlugin:
         self.isolation = isolation.probe()
         self.environment = self.device.environment(self.isolation)
         options.check_isolation(self.isolation)
+        if options.sanitizer:
+            sanitizer.check_there(self.device)
         earlier = joined or options.resume
         self.run = DoctorRun.open(earlier) if earlier else self._create()
         self._check_resumed()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.device import Device, find_device
@@ -96,7 +96,7 @@ class Doctor:
         if self.device.interpreted:
             return self.judge
         if self._second is None:
-            self._second = Judge(find_device("interpreter"), self.judge.limits)
+            self._second = Judge(find_device("interpreter"), replace(self.judge.limits, sanitizer=False))
         return self._second
 
     def fresh_seed(self) -> int:

@@ -27,7 +27,7 @@ import torch
 from harness.device import Device, Peaks, measure_peaks
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
-from harness.judge import accuracy, timing
+from harness.judge import accuracy, sanitizer, timing
 from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect
 from harness.judge.integrity import Finding, read_evidence, read_names, read_source, weigh
@@ -60,6 +60,8 @@ class JudgeLimits:
     """None: the defaults for the device."""
     guarded: bool = True
     """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
+    sanitizer: bool = False
+    """Call what is right under compute-sanitizer, too."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,10 @@ class Judge:
                 f"{type(error).__name__}: {error}"
             ) from error
         found = weigh(found, trial.testimony)
+        suspicions = trial.suspicions()
+        if self.limits.sanitizer and found.outcome is Outcome.RIGHT and not suspicions:
+            said = sanitizer.complaint(task, source, seed, self.device)
+            found = found if said is None else Finding(Outcome.ILLEGAL_ACCESS, said)
         return Verdict(
             outcome=found.outcome,
             reason=found.reason,
@@ -174,7 +180,7 @@ class Judge:
             timing_seconds=trial.timing_seconds,
             slowest=trial.slowest,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
-            warnings=tuple(trial.suspicions()),
+            warnings=tuple(suspicions),
         )
 
     def reference_process(self, task: Task) -> CandidateProcess:

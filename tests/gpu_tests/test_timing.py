@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from harness.device import find_device, measure_peaks
-from harness.judge.judge import Judge
+from harness.judge import sanitizer
+from harness.judge.judge import Judge, JudgeLimits, Scope
 from harness.task import Cost, Task
 from harness.verdict import Outcome
 from tests.exploits.make import candidate
@@ -71,6 +72,33 @@ def test_illegal_access_ends_that_candidate_alone(judge: Judge, doubled: Task) -
     )
     assert judge.judge(doubled, wild).outcome is Outcome.ILLEGAL_ACCESS
     assert judge.judge(doubled, doubled.reference).outcome is Outcome.RIGHT
+
+
+READS_BEYOND = """
+@triton.jit
+def _reads(x_ptr, y_ptr, n, BEYOND: tl.constexpr, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + at, mask=at < n + BEYOND, other=0.0)
+    tl.store(y_ptr + at, 2 * x, mask=at < n)
+def doubled(x):
+    y = torch.empty_like(x)
+    _reads[(triton.cdiv(x.numel(), 256),)](x, y, x.numel(), BEYOND={beyond}, BLOCK=256)
+    return y
+"""
+
+
+@pytest.mark.skipif(sanitizer.tool() is None, reason="no compute-sanitizer here")
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_reads_beyond_are_found_by_the_sanitizer(doubled: Task, beyond: int) -> None:
+    """What is read there is not stored: values, guard bands and the device say nothing."""
+    source = candidate(READS_BEYOND.format(beyond=beyond))
+    with Judge(find_device("cuda"), JudgeLimits(sanitizer=True)) as judge:
+        verdict = judge.judge(doubled, source, scope=Scope(timed=False))
+    if beyond:
+        assert verdict.outcome is Outcome.ILLEGAL_ACCESS, verdict.reason
+        assert "compute-sanitizer found an invalid __global__ read" in verdict.reason and "_reads" in verdict.reason
+    else:
+        assert verdict.outcome is Outcome.RIGHT, verdict.reason
 
 
 def test_device_memory_runs_out(judge: Judge, doubled: Task) -> None:

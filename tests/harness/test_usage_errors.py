@@ -52,6 +52,7 @@ COMMANDS: list[tuple[str, list[str], str]] = [
         ["--solver=nop", "--isolation=process", "--unguarded"],
         "--unguarded gives no isolation at all",
     ),
+    ("a sanitizer without a GPU", ["--solver=nop", "--sanitizer"], "the interpreter finds every access outside"),
     ("a doctor without guard", ["--doctor", "--unguarded"], "leave --unguarded out"),
     ("iterations of nobody", ["--solver=nop", "--iterations=3"], "none of the solvers has iterations"),
     ("unknown device", ["--solver=nop", "--device=abacus"], "--device 'abacus' is unknown"),
