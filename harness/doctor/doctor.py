@@ -5,7 +5,7 @@
 
 What can't hold for an operation is waived by the task itself (`Task.waivers`), by name and with a reason. A mutant that
 survives is a fault, unless `equivalents.toml` shows that it is no mistake. On a GPU, survivors are tried on the
-interpreter too: it finds accesses outside of all tensors, which a GPU may let pass.
+interpreter too, and under compute-sanitizer: both find accesses outside of all tensors, which a GPU may let pass.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from typing import Any
 from harness.device import Device, find_device
 from harness.doctor import coverage, equivalents, limits, mutation, nulls, page
 from harness.doctor.finding import Check, Finding, Result
+from harness.engine.lease import reserve
+from harness.judge import sanitizer
 from harness.judge.judge import Judge, Scope
 from harness.run import now
+from harness.sandbox.sanitized import tool
 from harness.task import Task
 from harness.verdict import Outcome, Stage, Verdict
 
@@ -203,6 +206,12 @@ def _fate(doctor: Doctor, task: Task, mutant: mutation.Mutant) -> tuple[str, str
         second = doctor.interpreter.judge(task, mutant.source, None, Scope(timed=False, first_fault=True))
         if second.outcome not in (Outcome.RIGHT, Outcome.UNSUPPORTED):
             return "killed", f"{second.outcome}, on the interpreter"
+        if doctor.device.kind == "cuda" and tool() is not None:
+            judge, cases = doctor.judge, [*task.cases, *task.workloads]
+            with reserve(doctor.device.uuid, judge.pool + 1, judge.pool):  # the tool keeps books on the device, too
+                said = sanitizer.complaint(task, mutant.source, doctor.fresh_seed(), doctor.device, cases)
+            if said is not None:
+                return "killed", f"{Outcome.ILLEGAL_ACCESS}, under compute-sanitizer"
     return "survived", "right"
 
 

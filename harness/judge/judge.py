@@ -164,7 +164,7 @@ class Judge:
         found = weigh(found, trial.testimony)
         suspicions = trial.suspicions()
         if self.limits.sanitizer and found.outcome is Outcome.RIGHT and not suspicions:
-            said = sanitizer.complaint(task, source, seed, self.device)
+            said = sanitizer.complaint(task, source, seed, self.device, task.cases)
             found = found if said is None else Finding(Outcome.ILLEGAL_ACCESS, said)
         return Verdict(
             outcome=found.outcome,

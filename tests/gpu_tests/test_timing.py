@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from harness.device import find_device, measure_peaks
-from harness.judge import sanitizer
 from harness.judge.judge import Judge, JudgeLimits, Scope
+from harness.sandbox import sanitized
 from harness.task import Cost, Task
 from harness.verdict import Outcome
 from tests.exploits.make import candidate
@@ -87,7 +87,7 @@ def doubled(x):
 """
 
 
-@pytest.mark.skipif(sanitizer.tool() is None, reason="no compute-sanitizer here")
+@pytest.mark.skipif(sanitized.tool() is None, reason="no compute-sanitizer here")
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_reads_beyond_are_found_by_the_sanitizer(doubled: Task, beyond: int) -> None:
     """What is read there is not stored: values, guard bands and the device say nothing."""
