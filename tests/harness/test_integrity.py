@@ -131,7 +131,8 @@ def test_who_runs_and_cheats_is_called_so_right_or_wrong() -> None:
     assert found == Finding(
         Outcome.CHEATING, "it did a; it did b; it did c (and 1 acts more)", "besides, wrong values: off by 1\ndetail"
     )
-    assert weigh(Finding(Outcome.RIGHT, "right"), candidate.Testimony(torch=("it compiles",))).outcome is Outcome.TORCH_WORK
+    seen_torch = candidate.Testimony(torch=("it compiles",))
+    assert weigh(Finding(Outcome.RIGHT, "right"), seen_torch).outcome is Outcome.TORCH_WORK
     crashed = Finding(Outcome.CRASH, "segmentation fault")
     assert weigh(crashed, seen) == crashed
     assert weigh(Finding(Outcome.RIGHT, "right"), candidate.Testimony(suspicious=("odd",))).outcome is Outcome.RIGHT
