@@ -10,6 +10,7 @@ import torch
 
 from harness.dtypes import dtype_name
 from harness.sandbox.candidate import Foreign, Placed, Returned
+from harness.sandbox.wire import span
 from harness.task import Inputs, Task
 from harness.verdict import Outcome
 
@@ -193,6 +194,34 @@ def _inputs_after(
         elif not same_bits(after, before):
             return Difference(Outcome.MUTATED, f"the input `{name}` was changed; it must stay as it is"), worst
     return None, worst
+
+
+def gaps_written(inputs: Inputs, returned: Returned) -> Difference | None:
+    """What was written between the rows (or columns) of an input, into memory that is no part of it."""
+    for position, (name, before) in enumerate(inputs.items()):
+        after = returned.after.get(position)
+        if after is None or not isinstance(before, torch.Tensor) or after.shape != before.shape:
+            continue
+        if after.numel() > 1 and after.stride() != before.stride():
+            return Difference(Outcome.MUTATED, f"the input `{name}` changed its strides")
+        was, now = _gaps(before), _gaps(after)
+        if was is not None and now is not None and not torch.equal(was, now):
+            count = int((was != now).any(-1).sum())
+            return Difference(
+                Outcome.ILLEGAL_ACCESS, f"{count} elements were written that lie between those of the input `{name}`"
+            )
+    return None
+
+
+def _gaps(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The bytes, a row for each element, of what lies between the tensor's first and last element and is not in it."""
+    size = span(tensor)
+    if size <= tensor.numel():
+        return None
+    inside = torch.zeros(size, dtype=torch.bool, device=tensor.device)
+    inside.as_strided(tensor.shape, tensor.stride()).fill_(True)
+    flat = tensor.as_strided((size,), (1,), tensor.storage_offset())
+    return flat[~inside].view(torch.uint8).view(-1, tensor.element_size())
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -29,7 +29,7 @@ from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import accuracy, sanitizer, timing
 from harness.judge.accuracy import Measured
-from harness.judge.compare import Expected, compare, expect
+from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.integrity import Finding, read_evidence, read_names, read_source, weigh
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.isolation import Limits
@@ -435,6 +435,7 @@ class _Trial:
         with turn:
             expected = expect(task, inputs)
             difference, error = compare(task, inputs, expected, returned, self._device_type)
+            difference = difference or gaps_written(inputs, returned)
             first = difference is None and case.id not in self._errors
             measured = accuracy.measure(task, expected, returned, list(inputs)) if first else None
             del expected
