@@ -2,8 +2,9 @@
 
 The witness (`harness.sandbox.witness`) is a mode of PyTorch's dispatcher, and the dispatcher can be told to leave modes
 out. The profiler hangs on another hook, and keeps its list where Python doesn't reach. What the witness sees it marks
-by a range whose name no one knows: of a marked operation the list has the name, whatever becomes of the witness's own;
-an operation that neither lies in such a range nor has one in it was hidden. A profiler that was stopped meanwhile lacks
+by a range whose name no one knows: of a marked operation the list has the name, whatever becomes of the witness's own,
+and those of the operations within, since code of one that is allowed may have been exchanged for other; an operation
+that neither lies in such a range nor has one in it was hidden. A profiler that was stopped meanwhile lacks
 the range from which it was started, or gives an error.
 """
 
@@ -82,7 +83,7 @@ class Ledger:
         return done
 
     def _of_thread(self, spans: list[tuple[int, int, str]]) -> set[str]:
-        """Names of marked operations outside of tuning, and of all unmarked. A span: start, minus duration, name."""
+        """Names of all operations outside of tuning, of unmarked ones within. A span: start, minus duration, name."""
         done: set[str] = set()
         around: list[tuple[int, str, list[bool]]] = []
         """What encloses the present one, outermost first: end, name, is there a mark in it?"""
@@ -92,15 +93,20 @@ class Ledger:
                 _, name, marked = around.pop()
                 outer = [each for _, each, _ in around]
                 if name == self._mark and self._tuning not in outer:
-                    done.update([each for each in outer if each.startswith("aten::")][-1:])
+                    done.update([each for each in outer if _is_operation(each)][-1:])
                 if marked[0]:
                     for each in around[-1:]:
                         each[2][0] = True
-                elif name.startswith("aten::") and self._mark not in outer:
-                    done.add(name)
+                elif _is_operation(name) and (self._mark not in outer or self._tuning not in outer):
+                    done.add(name)  # hidden; or done by one that was seen, whose own code may have been exchanged
 
         for start, negative, name in spans:
             close(start - negative)
             around.append((start - negative, name, [name == self._mark]))
         close(1 << 63)
         return done
+
+
+def _is_operation(name: str) -> bool:
+    """Is it one of the dispatcher's, not a range of autograd's or of the profiler's?"""
+    return "::" in name and not name.startswith(("torch::", "autograd::", "profiler::"))

@@ -58,3 +58,14 @@ def test_an_autotuners_own_operations_are_nobodys() -> None:
         with ledger.tuning():
             torch.exp(X)  # unmarked: past the witness, inside or outside of tuning
     assert done == {"aten::exp"}
+
+
+def test_what_is_done_within_an_operation_is_seen() -> None:
+    """One that is allowed may have had its code exchanged."""
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("zeros_like", lambda x, **options: torch.exp(x), "CPU")
+    try:
+        assert "aten::exp" in _seen(lambda: torch.zeros_like(X))
+    finally:
+        library._destroy()
+    assert "aten::exp" not in _seen(lambda: torch.zeros_like(X))
