@@ -123,6 +123,9 @@ class Tolerance:
 
 # Some ulps of each format: an honest kernel that accumulates in fp32 lies well inside; a kernel that skips a block, or
 # accumulates long sums in the output's own half precision, does not.
+DATA_MOVEMENT = "data movement"
+"""Category of the tasks that compute nothing, or whose values are known without looking at any."""
+
 TOLERANCE = Tolerance(
     {
         "fp64": Bound(1e-9, 1e-10),
@@ -202,6 +205,7 @@ class Task:
     level: int
     """Difficulty from 1 to 5, on TritonBench's scale."""
     category: str
+    """What kind of work it is. Of `DATA_MOVEMENT`, copying is."""
     origin: str
     """Where the published task comes from."""
     cases: list[Case]
@@ -291,6 +295,11 @@ class Task:
     def allocate(self, inputs: Inputs) -> tuple[torch.Tensor, ...]:
         """Uninitialised outputs for these inputs: right in number, shape and dtype."""
         return as_tuple(eval(self.outputs, {"torch": torch}, dict(inputs)))
+
+    @property
+    def moves_data(self) -> bool:
+        """Is copying the work? Then PyTorch may not copy."""
+        return self.category == DATA_MOVEMENT
 
     def timed(self, interpreted: bool) -> list[Case]:
         """The parameter sets on which candidates are timed: workloads, or small cases on the interpreter."""

@@ -2,7 +2,8 @@
 
 On a GPU one more call on each workload runs under PyTorch's profiler (CUPTI on CUDA, roctracer on ROCm), after the
 timing and on fresh values. Each kernel that ran then has a name and a time. Those that Triton launched are known by
-name and number; fills and copies are allowed; anything else on the device was somebody else's work.
+name and number; fills are allowed, copies where a task is not about moving data; anything else on the device was
+somebody else's work.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 
 FOREIGN_SHARE = 0.05
 """More of the device's time than this in kernels that are nobody's is too much."""
-_FILLS_AND_COPIES = re.compile(r"memset|memcpy|fillfunctor|copy_kernel|copybuffer|fillbuffer|catarraybatchedcopy", re.I)
+_FILLS = re.compile(r"memset|fillfunctor|fillbuffer", re.I)
+_COPIES = re.compile(r"memcpy|copy_kernel|copybuffer|catarraybatchedcopy", re.I)
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class DeviceTime:
     total_us: float
     triton_us: float
     foreign: dict[str, float]
-    """µs by the kernel's name, of what is neither Triton's nor a fill or copy; the longest first."""
+    """µs by the kernel's name, of what is neither Triton's nor allowed; the longest first."""
 
     @property
     def triton_share(self) -> float:
@@ -37,8 +39,9 @@ class DeviceTime:
         return sum(self.foreign.values()) / self.total_us
 
 
-def account(ran: Iterable[tuple[str, float]], launched: Sequence[str]) -> DeviceTime | None:
+def account(ran: Iterable[tuple[str, float]], launched: Sequence[str], moves_data: bool = False) -> DeviceTime | None:
     """Of the kernels that ran (name, µs) and the names that Triton launched; None where the profiler saw nothing.
+    `moves_data`: copies are the task's work.
 
     A name is Triton's as many times as it was launched: of more, the longest are somebody else's.
     """
@@ -53,7 +56,8 @@ def account(ran: Iterable[tuple[str, float]], launched: Sequence[str]) -> Device
         own = sorted(times)[: allowed[name]]
         rest = sum(times) - sum(own)
         triton += sum(own)
-        if rest > 0 and not (_FILLS_AND_COPIES.search(name) and name not in allowed):
+        harmless = _FILLS.search(name) or (not moves_data and _COPIES.search(name))
+        if rest > 0 and (name in allowed or not harmless):
             foreign[name] = rest
     return DeviceTime(total, triton, dict(sorted(foreign.items(), key=lambda each: -each[1])))
 

@@ -1,7 +1,8 @@
 """Who did the work, and by which means: a solution has to compute in Triton kernels, and to do nothing else.
 
 Its source is read, a checked call's evidence, and what its process was seen doing until its end. PyTorch may allocate,
-make views and copy; what else a task's contract allows is in `task.torch_may`.
+make views and copy, but for a copy where copying is the work; what else a task's contract allows is in
+`task.torch_may`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ ALLOWED_OPERATIONS = frozenset(
         "resolve_conj resolve_neg result_type can_cast"
     ).split()
 ) | {"profiler::_record_function_enter_new", "profiler::_record_function_exit"}
+
+
+COPIES = frozenset(("aten::copy_", "aten::clone", "aten::_to_copy"))
+"""Are work, where a task is of the category of `harness.task.DATA_MOVEMENT`."""
 
 
 def read_source(tree: ast.Module) -> Difference | None:
@@ -86,7 +91,8 @@ def read_evidence(task: Task, returned: Returned) -> Difference | None:
         return Difference(Outcome.ILLEGAL_ACCESS, "; ".join(returned.outside[:2]))
     if returned.launches == 0:
         return Difference(Outcome.NO_TRITON, "the call launched no Triton kernel")
-    foreign = sorted(set(returned.operations) - ALLOWED_OPERATIONS - set(task.torch_may))
+    allowed = ALLOWED_OPERATIONS - COPIES if task.moves_data else ALLOWED_OPERATIONS
+    foreign = sorted(set(returned.operations) - allowed - set(task.torch_may))
     if foreign:
         return Difference(
             Outcome.TORCH_WORK,

@@ -225,7 +225,7 @@ class _Rounds:
         process, drawn = self.sides["candidate"].process, self._shifts(1)
         with _blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.rolled, self.copied, self._left())
-            found = account(*process.profile(self._left()))
+            found = account(*process.profile(self._left()), self.task.moves_data)
             with self.alone():
                 self._check(drawn, Outcome.TIMED_WRONG)
         complaint = objection(found) if found is not None and not self.task.torch_may else None

@@ -53,6 +53,12 @@ class Ledger:
         return found
 
     @contextmanager
+    def nobodys(self) -> Iterator[None]:
+        """Around what the witness itself does."""
+        with self.tuning(), self.accounted():
+            yield
+
+    @contextmanager
     def open(self, operations: set[str]) -> Iterator[None]:
         """Add what was done during the call to `operations`."""
         self._profiler.start()

@@ -121,9 +121,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with self.ledger.accounted():
             result = func(*args, **(kwargs or {}))
         if name in _NEW_MEMORY and plain(result):
-            poison(result)
-            if self.witness.guards is not None and result.numel() and not self.witness._around:
-                result = self.witness.guards.banded(result, "memory that it allocated")
+            with self.ledger.nobodys():
+                poison(result)
+                if self.witness.guards is not None and result.numel() and not self.witness._around:
+                    result = self.witness.guards.banded(result, "memory that it allocated")
         elif name in ("aten::_to_copy", "aten::copy_") and _leaves_device(result, args):
             self.witness.move(result)
         return result

@@ -82,5 +82,13 @@ def test_a_name_is_good_for_as_many_kernels_as_were_launched() -> None:
     assert named_as_a_copy is not None and named_as_a_copy.foreign_share == pytest.approx(0.99)
 
 
+def test_copies_are_work_where_data_is_moved() -> None:
+    ran = [("_double", 1.0), (FILL, 1.0), ("Memcpy DtoD (Device -> Device)", 98.0)]
+    for moves_data in (False, True):
+        found = account(ran, ["_double"], moves_data)
+        assert found is not None and bool(objection(found)) is moves_data
+        assert FILL not in found.foreign
+
+
 def test_a_profiler_that_sees_nothing_accuses_nobody() -> None:
     assert account([], ["_double"]) is None

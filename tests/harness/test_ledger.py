@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.sandbox.guards import Guards
 from harness.sandbox.ledger import TAMPERED, Ledger
 from harness.sandbox.witness import Witness
 
@@ -69,3 +70,10 @@ def test_what_is_done_within_an_operation_is_seen() -> None:
     finally:
         library._destroy()
     assert "aten::exp" not in _seen(lambda: torch.zeros_like(X))
+
+
+def test_bands_and_poison_are_nobodys() -> None:
+    witness = Witness()
+    with witness.watching(Guards()):
+        torch.empty(4)
+    assert witness.operations == {"aten::empty"}
