@@ -28,6 +28,7 @@ from harness.errors import InfrastructureError
 from harness.judge.clocks import Bare, Clocks, lie, unseen
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
+from harness.judge.integrity import read_evidence
 from harness.judge.statistics import Ratio, paired_ratio
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess
 from harness.sandbox.refresh import redrawn
@@ -271,7 +272,11 @@ class _Rounds:
         """Run one block: (µs of each call claimed, or None; µs a call by the judge's clock)."""
         process = self.sides[name].process
         process.arm(drawn, self.rolled, self.copied, self._left())
-        samples, wall = process.fire(len(drawn), self._left(), flush)
+        samples, wall, seen = process.fire(len(drawn), self._left(), flush)
+        if seen is not None and name == "candidate" and self.limits.watched:
+            difference = read_evidence(self.task, seen)
+            if difference is not None:
+                raise CandidateFailed(difference.outcome, f"on {self.case.id}, when timed: {difference.sentence}")
         return samples, wall / len(drawn)
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:

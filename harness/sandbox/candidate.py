@@ -150,19 +150,20 @@ class CandidateProcess:
         """Have input sets made, one per timed call, by rotating the inputs at `rolled`; `copied` are cloned."""
         self._ask({"op": "arm", "shifts": shifts, "rolled": rolled, "copied": copied}, timeout)
 
-    def fire(self, calls: int, timeout: float, flush: bool = True) -> tuple[list[float] | None, float]:
-        """Run the armed calls: (claimed µs of each by device events, or None; µs of all by the judge's clock)."""
+    def fire(self, calls: int, timeout: float, flush: bool = True) -> tuple[list[float] | None, float, Returned | None]:
+        """Run the armed calls: (claimed µs of each by device events, or None; µs of all by the judge's clock; what was
+        seen of all of them on the interpreter, with no outputs, else None)."""
         start = time.perf_counter()
-        self._ask({"op": "fire", "flush": flush}, timeout)
+        fired = self._ask({"op": "fire", "flush": flush}, timeout)
         elapsed = (time.perf_counter() - start) * 1e6
         if self.device == "cpu":
-            return None, elapsed
+            return None, elapsed, self._made((), {}, fired)
         reply = self._ask({"op": "times"}, timeout)
         samples = reply.get("samples_us")
         plausible = isinstance(samples, list) and len(samples) == calls
         if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
             raise CandidateFailed(Outcome.PROTOCOL, "the timed calls came back without their times")
-        return [float(us) for us in samples or []], elapsed
+        return [float(us) for us in samples or []], elapsed, None
 
     def profile(self, timeout: float) -> tuple[list[tuple[str, float]], list[str]]:
         """Run the first of the armed calls under the profiler: (name and µs of each kernel that ran on the device; the
@@ -231,6 +232,16 @@ class CandidateProcess:
         try:
             outputs = tuple(self._output(each) for each in reply["outputs"])
             after = dict(zip(self._watch, (self._read(each) for each in reply["after"]), strict=True))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
+        except WireBroken as error:
+            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense: {error}") from error
+        return self._made(outputs, after, reply)
+
+    def _made(
+        self, outputs: tuple[Placed | Foreign, ...], after: dict[int, torch.Tensor], reply: dict[str, Any]
+    ) -> Returned:
+        try:
             evidence = reply.get("evidence", {})
             return Returned(
                 outputs,
@@ -241,10 +252,8 @@ class CandidateProcess:
                 moved=tuple(str(name)[:80] for name in evidence.get("moved", [])),
                 outside=tuple(str(name)[:200] for name in evidence.get("outside", [])),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
-        except WireBroken as error:
-            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense: {error}") from error
 
     def _output(self, item: dict[str, Any]) -> Placed | Foreign:
         if "t" not in item:

@@ -11,11 +11,11 @@ the range from which it was started, or gives an error.
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import torch.autograd
 from torch._C import _autograd, _profiler
 
 from harness.sandbox.profiler import Profiler
@@ -24,14 +24,37 @@ TAMPERED = "kernel_assay::profiler_stopped"
 """Stands among the operations when the profiler did not run to the end."""
 
 
+_SWITCHES = {
+    **dict.fromkeys(("_enable_record_function", "_enable_profiler", "_enable_profiler_legacy", "_prepare_profiler")),
+    **dict.fromkeys(("_disable_profiler", "_disable_profiler_legacy", "_toggle_collection_dynamic")),
+    **dict.fromkeys(("_add_metadata_json", "_is_kineto_stopped"), False),
+    "_profiler_enabled": False,
+    "_profiler_type": _profiler.ActiveProfilerType.NONE,
+}
+"""What rules the profiler, or tells whether it runs, and what it says from then on."""
+
+
 def lock(report: Callable[[str], None]) -> None:
-    """Take away the switch by which PyTorch calls no profiler at all; `report` is told of who reaches for it."""
+    """Take these away: PyTorch can be told to call no profiler at all, and one that knows when it runs can behave
+    then. `report` is told of who reaches for them."""
+    torchs = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "torch"]
+    for name, answer in _SWITCHES.items():
+        original = getattr(_autograd, name, None)
+        if original is None:
+            continue
+        locked = _locked(name, answer, report)
+        for module in (_autograd, *torchs):
+            if vars(module).get(name) is original:
+                setattr(module, name, locked)
 
-    def _enable_record_function(enable: bool) -> None:
-        report("it switched PyTorch's profiler on or off")
 
-    _autograd._enable_record_function = _enable_record_function
-    torch.autograd._enable_record_function = _enable_record_function  # type: ignore[attr-defined]
+def _locked(name: str, answer: Any, report: Callable[[str], None]) -> Callable[..., Any]:
+    def call(*_: Any, **__: Any) -> Any:
+        report("it switched PyTorch's profiler on or off, or asked whether it runs")
+        return answer
+
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 class Ledger:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from harness.sandbox.guards import Guards
 from harness.sandbox.ledger import TAMPERED, Ledger
 from harness.sandbox.witness import Witness
+from tests.conftest import ROOT
 
 X = torch.ones(8)
 
@@ -77,3 +82,26 @@ def test_bands_and_poison_are_nobodys() -> None:
     with witness.watching(Guards()):
         torch.empty(4)
     assert witness.operations == {"aten::empty"}
+
+
+LOCKED = """
+import json, sys
+import torch
+from harness.sandbox import ledger
+from harness.sandbox.profiler import Profiler
+
+profiler, told = Profiler(), []
+ledger.lock(told.append)
+profiler.start()
+asked = [torch.autograd._profiler_enabled(), torch._C._autograd._profiler_enabled()]
+torch.autograd.profiler._disable_profiler()
+torch.exp(torch.ones(2))
+ran = [event.name() for event in profiler.stop()]
+print(json.dumps([asked, len(told), "aten::exp" in ran]))
+"""
+
+
+def test_nobody_can_ask_whether_the_profiler_runs_or_stop_it() -> None:
+    """In a process of its own: what is locked stays so."""
+    ran = subprocess.run([sys.executable, "-c", LOCKED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(ran.stdout) == [[False, False], 3, True]
