@@ -21,7 +21,8 @@ from harness.doctor import coverage, equivalents, limits, mutation, nulls, page
 from harness.doctor.finding import Check, Finding, Result
 from harness.engine.lease import reserve
 from harness.judge import sanitizer
-from harness.judge.judge import Judge, Scope
+from harness.judge.judge import Judge
+from harness.judge.trial import Scope
 from harness.run import now
 from harness.sandbox.sanitized import tool
 from harness.task import Task

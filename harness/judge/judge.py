@@ -10,15 +10,11 @@ candidate's ever runs in this process.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
-import random
 import secrets
 import time
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -27,26 +23,20 @@ import torch
 from harness.device import Device, Peaks, measure_peaks
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
-from harness.judge import accuracy, sanitizer, timing
-from harness.judge.accuracy import Measured
-from harness.judge.compare import Expected, compare, expect, gaps_written
-from harness.judge.integrity import Finding, read_evidence, read_names, read_source, weigh
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
+from harness.judge import sanitizer, timing
+from harness.judge.integrity import Finding, weigh
+from harness.judge.trial import WHOLE, Scope, Trial
+from harness.sandbox.candidate import CandidateFailed, CandidateProcess
 from harness.sandbox.isolation import Limits
 from harness.sandbox.levels import STRONGEST, UNGUARDED
 from harness.sandbox.parent import WarmParent
-from harness.sandbox.wire import room
-from harness.task import Case, Inputs, Rng, Task
-from harness.verdict import Accuracy, Outcome, Timing, Verdict
+from harness.task import Task
+from harness.verdict import Outcome, Verdict
 
-LONGEST_SOURCE = 1_000_000
-"""Characters."""
 MEMORY_POOL = 0.25
 """Share of a device's memory that workloads may take which are compiled and called outside of the lease. The rest is
 for the blocks that are timed, for oracles, and for what every process takes that uses a device at all. Memory that runs
 out all the same is no verdict: the candidate is judged again with the pool to itself."""
-INEXACT = 10.0
-"""An error of so many times the reference's is worth a person's look."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +52,6 @@ class JudgeLimits:
     """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
     sanitizer: bool = False
     """Call what is right under compute-sanitizer, too."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """How far one judgement goes. The default is what an attempt gets; the doctor asks for more or less."""
-
-    seeds: int = 1
-    """Times that every case is called, each with fresh inputs."""
-    workloads: bool = False
-    """Check the outputs at the workloads' sizes too, without timing them."""
-    timed: bool = True
-    first_fault: bool = False
-    """Stop at the first wrong answer, not only at the first failure to run."""
-
-
-WHOLE = Scope()
 
 
 class Judge:
@@ -111,7 +85,7 @@ class Judge:
 
     def close(self) -> None:
         """End all processes."""
-        self._drop_reference()
+        self.drop_reference()
         self.parent.close()
 
     def judge(self, task: Task, source: str, seed: int | None = None, scope: Scope = WHOLE) -> Verdict:
@@ -131,13 +105,13 @@ class Judge:
             if not _memory_ran_out(str(error)):
                 raise
         # Did it take too much, or had others taken too much? Nobody else has a part of the memory now.
-        self._drop_reference()
+        self.drop_reference()
         with reserve(self.device.uuid, self.pool + 1, self.pool):
             return self._judge(task, source, seed, scope, alone=True)
 
     def _judge(self, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> Verdict:
         start = time.monotonic()
-        trial = _Trial(self, task, source, seed, scope, alone)
+        trial = Trial(self, task, source, seed, scope, alone)
         try:
             trial.read()
             with CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process:
@@ -187,7 +161,7 @@ class Judge:
         """The reference's process, kept while the same task is judged. A broken one is the task's trouble."""
         if self._reference is not None and self._reference[0] == task.digest:
             return self._reference[1]
-        self._drop_reference()
+        self.drop_reference()
         process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
         try:
             process.load(task.reference, task.entry_point, self.limits.stage_seconds)
@@ -197,7 +171,8 @@ class Judge:
         self._reference = (task.digest, process)
         return process
 
-    def _drop_reference(self) -> None:
+    def drop_reference(self) -> None:
+        """End the reference's process: the next one is fresh."""
         if self._reference is not None:
             self._reference[1].close()
             self._reference = None
@@ -224,231 +199,3 @@ class Judge:
 
 def _memory_ran_out(text: str) -> bool:
     return "out of memory" in text.lower()
-
-
-class _Trial:
-    """One candidate before the judge."""
-
-    def __init__(self, judge: Judge, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> None:
-        self.judge, self.task, self.source, self.seed, self.scope, self.alone = judge, task, source, seed, scope, alone
-        self.cases: list[Case] = [*task.cases, *(task.workloads if scope.workloads else ())]
-        self.slowest: tuple[str, float] | None = None
-        self.passed = 0
-        self.worst: float | None = None
-        self.timings: list[Timing] = []
-        self.timing_seconds = 0.0
-        self.testimony = Testimony()
-        self.accuracy: Accuracy | None = None
-        self._errors: dict[str, Measured] = {}
-        self._names: list[str] = []
-        self._device_type = judge.device.torch.partition(":")[0]
-
-    def read(self) -> None:
-        """What the text alone shows."""
-        if not self.source.strip():
-            raise CandidateFailed(Outcome.NO_CODE, "there is no code")
-        if len(self.source) > LONGEST_SOURCE:
-            raise CandidateFailed(
-                Outcome.SYNTAX, f"the source has {len(self.source)} characters; {LONGEST_SOURCE} are read"
-            )
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(self.source)
-            self._text_difference = read_source(tree) if self.judge.limits.guarded else None
-            self._names = read_names(tree) if self.judge.limits.guarded else []
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
-            raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
-        entry = self.task.entry_point
-        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-        names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        names |= {
-            each.asname or each.name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom)
-            for each in node.names
-        }
-        if entry not in names:
-            raise CandidateFailed(
-                Outcome.NO_ENTRY_POINT, f"the source does not define `{entry}`: {self.task.signature}"
-            )
-
-    def call_all(self, process: CandidateProcess) -> None:
-        """Call and execution: every case, the smallest first."""
-        task, scope = self.task, self.scope
-        deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
-        process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
-        wrong: CandidateFailed | None = None
-        ordered = [
-            *sorted(self.task.cases, key=lambda case: task.least_cost(case).bytes),
-            *(self.task.workloads if scope.workloads else ()),
-        ]
-        for repeat in range(scope.seeds):
-            for number, case in enumerate(ordered):
-                begin = time.monotonic()
-                returned, failure = self._try(process, case, deadline, repeat, 0, large=number >= len(self.task.cases))
-                spent = time.monotonic() - begin
-                if self.slowest is None or spent > self.slowest[1]:
-                    self.slowest = (case.id, spent)
-                wrong = wrong or failure
-                if number == repeat == 0:
-                    for index, name in enumerate(returned.configurations[1:], start=1):
-                        _, failure = self._try(process, case, deadline, 0, index, f" with the configuration {name}")
-                        wrong = wrong or failure
-                if wrong is not None and scope.first_fault:
-                    raise wrong
-        if wrong is not None:
-            raise wrong
-
-    def time_all(self, process: CandidateProcess) -> None:
-        """Speedup: every workload beside the reference, the device held alone."""
-        judge = self.judge
-        begin = time.monotonic()
-        try:
-            self._time_workloads(process, judge.reference_process(self.task))
-        finally:
-            self.timing_seconds = time.monotonic() - begin
-
-    def _time_workloads(self, process: CandidateProcess, reference: CandidateProcess) -> None:
-        judge = self.judge
-        for case in self.task.timed(judge.device.interpreted):
-            rng = random.Random(self._seed(case, "timing"))
-            try:
-                with self._memory_for(case):
-                    inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
-                    timed = timing.time_workload(
-                        self.task, case, inputs, reference, process, judge.device, judge.peaks, judge.timing, rng
-                    )
-                    inputs.clear()
-            except InfrastructureError:
-                judge._drop_reference()
-                raise
-            self.timings.append(timed)
-
-    @contextmanager
-    def _memory_for(self, case: Case) -> Iterator[None]:
-        """A part of the device's memory, enough for one workload."""
-        device = self.judge.device
-        if device.interpreted or self.alone:
-            yield
-            return
-        with reserve(device.uuid, timing.memory_needed(self.task, case), self.judge.pool):
-            yield
-            torch.cuda.empty_cache()
-
-    def suspicions(self) -> list[str]:
-        """What a person should look at, a sentence each."""
-        found = [*self.testimony.cheating, *self.testimony.torch, *self.testimony.suspicious, *self._names]
-        if self.accuracy is not None and self.accuracy.ratio > INEXACT:
-            found.append(
-                f"its error is {self.accuracy.ratio:.3g} times the reference's on {self.accuracy.case}: it may have "
-                "traded accuracy for speed"
-            )
-        return found
-
-    def weigh_accuracy(self) -> None:
-        """How exact it is beside the reference, once it is known to be right."""
-        self.accuracy = accuracy.weigh(
-            self._errors, accuracy.reference_errors(self.task, self.judge.device, self._call_reference)
-        )
-
-    def _call_reference(self, case: Case, seed: int) -> tuple[Expected, Returned, list[str]]:
-        inputs = self.task.make_inputs(case, Rng(seed, self.judge.device.torch))
-        needed, watch = self._needs(inputs)
-        try:
-            returned = self.judge.reference_process(self.task).call(
-                inputs, needed, watch, self.judge.limits.stage_seconds, 0 if self.judge.device.interpreted else None
-            )
-        except CandidateFailed as failure:
-            self.judge._drop_reference()
-            raise InfrastructureError(
-                f"the reference of {self.task.name} failed on {case.id}: {failure.reason}; mend its reference.py"
-            ) from failure
-        return expect(self.task, inputs), returned, list(inputs)
-
-    def _needs(self, inputs: Inputs) -> tuple[int, list[int]]:
-        """Room for what a call gives back, and the positions of the inputs that are looked at after it."""
-        needed = 2 * sum(room(each) for each in self.task.allocate(inputs)) + (1 << 16)
-        return needed, [position for position, value in enumerate(inputs.values()) if isinstance(value, torch.Tensor)]
-
-    def praise(self) -> str:
-        """The sentence of a right candidate."""
-        verdict = Verdict(Outcome.RIGHT, "", timings=tuple(self.timings))
-        speed = verdict.speedup
-        return f"right on {self.passed} cases" + (
-            f", {speed:.3f} times the reference's speed" if speed is not None else ""
-        )
-
-    def _try(
-        self,
-        process: CandidateProcess,
-        case: Case,
-        deadline: float,
-        repeat: int,
-        configuration: int,
-        note: str = "",
-        large: bool = False,
-    ) -> tuple[Returned, CandidateFailed | None]:
-        """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all.
-
-        A workload fills much of a device: it has a part of the memory, its oracle the lease, and all is given back.
-        """
-        if not large or self.judge.device.interpreted:
-            return self._call_and_compare(process, case, deadline, repeat, configuration, note, nullcontext())
-        with self._memory_for(case):
-            found = self._call_and_compare(process, case, deadline, repeat, configuration, note, self._oracles_turn())
-            process.release(self.judge.limits.stage_seconds)
-            return found
-
-    @contextmanager
-    def _oracles_turn(self) -> Iterator[None]:
-        """The lease: oracles of workloads take much memory for a moment, in higher precision."""
-        with lease(self.judge.device.uuid):
-            yield
-            torch.cuda.empty_cache()
-
-    def _call_and_compare(
-        self,
-        process: CandidateProcess,
-        case: Case,
-        deadline: float,
-        repeat: int,
-        configuration: int,
-        note: str,
-        turn: AbstractContextManager[None],
-    ) -> tuple[Returned, CandidateFailed | None]:
-        task, device = self.task, self.judge.device
-        inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
-        results_room, watch = self._needs(inputs)
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise CandidateFailed(
-                Outcome.TIMEOUT,
-                f"on {case.id}{note}: the calls so far took all of {self.judge.limits.stage_seconds:.3g} s",
-            )
-        chosen = configuration if device.interpreted else None
-        try:
-            returned = process.call(inputs, results_room, watch, left, chosen)
-        except CandidateFailed as failure:
-            raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None
-        with turn:
-            expected = expect(task, inputs)
-            difference, error = compare(task, inputs, expected, returned, self._device_type)
-            difference = difference or gaps_written(inputs, returned)
-            first = difference is None and case.id not in self._errors
-            measured = accuracy.measure(task, expected, returned, list(inputs)) if first else None
-            del expected
-        self.worst = max(self.worst or 0.0, error)
-        difference = difference or self._text_difference
-        if difference is None and self.judge.limits.guarded:
-            difference = read_evidence(task, returned)
-        if difference is not None:
-            return returned, CandidateFailed(difference.outcome, f"on {case.id}{note}: {difference.sentence}")
-        self.passed += 1
-        if measured is not None:
-            self._errors[case.id] = measured
-        return returned, None
-
-    def _seed(self, case: Case, use: object) -> int:
-        return int.from_bytes(hashlib.sha256(f"{self.seed}/{case.id}/{use}".encode()).digest()[:6], "big")

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from harness.device import find_device, measure_peaks
-from harness.judge.judge import Judge, JudgeLimits, Scope
+from harness.judge.judge import Judge, JudgeLimits
+from harness.judge.trial import Scope
 from harness.sandbox import sanitized
 from harness.task import Cost, Task
 from harness.verdict import Outcome

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.judge import LONGEST_SOURCE, Judge, JudgeLimits, Scope
+from harness.judge.judge import Judge, JudgeLimits
+from harness.judge.trial import LONGEST_SOURCE, Scope
 from harness.sandbox.isolation import Limits
 from harness.task import Task
 from harness.verdict import Feedback, Outcome, Stage, Verdict, geometric_mean

@@ -397,7 +397,8 @@ def doubled(x):
 JUDGE = """
 import json, sys
 from harness.device import find_device
-from harness.judge.judge import Judge, JudgeLimits, Scope
+from harness.judge.judge import Judge, JudgeLimits
+from harness.judge.trial import Scope
 from harness.sandbox.isolation import Limits
 from harness.suite import load_suite
 from pathlib import Path

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.judge.judge import Judge, Scope
+from harness.judge.judge import Judge
+from harness.judge.trial import Scope
 from harness.suite import load_suite
 from harness.task import Case, Task, grid
 

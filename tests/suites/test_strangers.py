@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.judge import Judge, Scope
+from harness.judge.judge import Judge
+from harness.judge.trial import Scope
 from harness.suite import load_suite
 from harness.verdict import Outcome
 
