@@ -170,7 +170,7 @@ def _not_right(verdict: Verdict) -> list[Fault]:
 def _mutants(doctor: Doctor, task: Task) -> Report:
     tried = mutation.chosen(task.reference)
     reasons = equivalents.read(task.folder, {mutant.id for mutant in tried}, doctor.device.kind)
-    fates: dict[str, list[str]] = {name: [] for name in ("killed", "stillborn", "unreached", "survived", "equivalent")}
+    fates: dict[str, list[str]] = {name: [] for name in _FATES}
     how: dict[str, str] = {}
     for mutant in tried:
         fate, how[mutant.id] = _fate(doctor, task, mutant)
@@ -178,12 +178,15 @@ def _mutants(doctor: Doctor, task: Task) -> Report:
     killed, survived = len(fates["killed"]), len(fates["survived"])
     rate = killed / (killed + survived) if killed + survived else 0.0
     faults = [("mutants", f"survived: {each}") for each in fates["survived"]]
+    faults += [("mutants", f"not judged, memory ran out: {each}") for each in fates["unjudged"]]
     return Report(
         faults,
         f"{killed} of {killed + survived} killed",
         {**fates, "how": how, "rate": rate, "reasons": {each: reasons[each] for each in fates["equivalent"]}},
     )
 
+
+_FATES = ("killed", "stillborn", "unreached", "survived", "equivalent", "unjudged")
 
 _STILLBORN = {
     *(Outcome.SYNTAX, Outcome.IMPORT_ERROR, Outcome.COMPILE_ERROR, Outcome.CALL_ERROR, Outcome.UNSUPPORTED),
@@ -197,6 +200,8 @@ def _fate(doctor: Doctor, task: Task, mutant: mutation.Mutant) -> tuple[str, str
     gpu = not doctor.device.interpreted
     scope = Scope(workloads=gpu, timed=False, first_fault=True)
     verdict = doctor.judge.judge(task, mutant.source, None, scope)
+    if verdict.outcome is Outcome.MEMORY:
+        return "unjudged", str(verdict.outcome)  # that says nothing of its values
     if verdict.outcome is not Outcome.RIGHT:
         none = verdict.cases_passed == 0 and not verdict.passed(Stage.CALL)
         return "stillborn" if none and verdict.outcome in _STILLBORN else "killed", str(verdict.outcome)

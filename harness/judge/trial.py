@@ -65,6 +65,8 @@ class Trial:
         self.accuracy: Accuracy | None = None
         self._errors: dict[str, Measured] = {}
         self._names: list[str] = []
+        self._deadline = 0.0
+        """Of all calls of the checks; waiting for others puts it off."""
         self._device_type = judge.device.torch.partition(":")[0]
 
     def read(self) -> None:
@@ -101,7 +103,7 @@ class Trial:
     def call_all(self, process: CandidateProcess) -> None:
         """Call and execution: every case, the smallest first."""
         task, scope = self.task, self.scope
-        deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
+        self._deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
         process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = [
@@ -111,14 +113,14 @@ class Trial:
         for repeat in range(scope.seeds):
             for number, case in enumerate(ordered):
                 begin = time.monotonic()
-                returned, failure = self._try(process, case, deadline, repeat, 0, large=number >= len(self.task.cases))
+                returned, failure = self._try(process, case, repeat, 0, large=number >= len(self.task.cases))
                 spent = time.monotonic() - begin
                 if self.slowest is None or spent > self.slowest[1]:
                     self.slowest = (case.id, spent)
                 wrong = wrong or failure
                 if number == repeat == 0:
                     for index, name in enumerate(returned.configurations[1:], start=1):
-                        _, failure = self._try(process, case, deadline, 0, index, f" with the configuration {name}")
+                        _, failure = self._try(process, case, 0, index, f" with the configuration {name}")
                         wrong = wrong or failure
                 if wrong is not None and scope.first_fault:
                     raise wrong
@@ -157,7 +159,9 @@ class Trial:
         if device.interpreted or self.alone:
             yield
             return
+        asked = time.monotonic()
         with reserve(device.uuid, timing.memory_needed(self.task, case), self.judge.pool):
+            self._deadline += time.monotonic() - asked
             yield
             torch.cuda.empty_cache()
 
@@ -208,7 +212,6 @@ class Trial:
         self,
         process: CandidateProcess,
         case: Case,
-        deadline: float,
         repeat: int,
         configuration: int,
         note: str = "",
@@ -219,16 +222,18 @@ class Trial:
         A workload fills much of a device: it has a part of the memory, its oracle the lease, and all is given back.
         """
         if not large or self.judge.device.interpreted:
-            return self._call_and_compare(process, case, deadline, repeat, configuration, note, nullcontext())
+            return self._call_and_compare(process, case, repeat, configuration, note, nullcontext())
         with self._memory_for(case):
-            found = self._call_and_compare(process, case, deadline, repeat, configuration, note, self._oracles_turn())
+            found = self._call_and_compare(process, case, repeat, configuration, note, self._oracles_turn())
             process.release(self.judge.limits.stage_seconds)
             return found
 
     @contextmanager
     def _oracles_turn(self) -> Iterator[None]:
         """The lease: oracles of workloads take much memory for a moment, in higher precision."""
+        asked = time.monotonic()
         with lease(self.judge.device.uuid):
+            self._deadline += time.monotonic() - asked
             yield
             torch.cuda.empty_cache()
 
@@ -236,7 +241,6 @@ class Trial:
         self,
         process: CandidateProcess,
         case: Case,
-        deadline: float,
         repeat: int,
         configuration: int,
         note: str,
@@ -245,7 +249,7 @@ class Trial:
         task, device = self.task, self.judge.device
         inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
         results_room, watch = self._needs(inputs)
-        left = deadline - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise CandidateFailed(
                 Outcome.TIMEOUT,
