@@ -105,7 +105,7 @@ class DoctorPlugin:
                 self.isolation = judge.parent.isolation
                 self.environment = self.device.environment(self.isolation)
                 self.options.check_isolation(self.isolation)
-            self._doctor = Doctor(judge, self.environment["digest"], self.options.seed)
+            self._doctor = Doctor(judge, self.environment["digest"], self.options.seed, self.run)
         return self._doctor
 
     # What pytest asks.

@@ -19,6 +19,7 @@ from typing import Any
 from harness.device import Device, find_device
 from harness.doctor import coverage, equivalents, limits, mutation, nulls, page
 from harness.doctor.finding import Check, Finding, Result
+from harness.doctor.record import DoctorRun
 from harness.engine.lease import reserve
 from harness.judge import sanitizer
 from harness.judge.judge import Judge
@@ -52,8 +53,10 @@ class Report:
 class Doctor:
     """Examines tasks on one device. Use as a context manager, or `close` it."""
 
-    def __init__(self, judge: Judge, environment: str, seed: int | None = None) -> None:
+    def __init__(self, judge: Judge, environment: str, seed: int | None = None, run: DoctorRun | None = None) -> None:
+        """`run` remembers mutants that were killed, so that a check which was stopped tries the others alone."""
         self.judge, self.device, self.environment, self.seed = judge, judge.device, environment, seed
+        self.run = run
         self._second: Judge | None = None
 
     def __enter__(self) -> Doctor:
@@ -172,8 +175,13 @@ def _mutants(doctor: Doctor, task: Task) -> Report:
     reasons = equivalents.read(task.folder, {mutant.id for mutant in tried}, doctor.device.kind)
     fates: dict[str, list[str]] = {name: [] for name in _FATES}
     how: dict[str, str] = {}
+    known = doctor.run.fates(task, doctor.environment) if doctor.run else {}
     for mutant in tried:
-        fate, how[mutant.id] = _fate(doctor, task, mutant)
+        fate, how[mutant.id] = known.get(mutant.id, ("", ""))
+        if fate not in _FINAL:
+            fate, how[mutant.id] = _fate(doctor, task, mutant)
+            if doctor.run:
+                doctor.run.note_fate(task, doctor.environment, mutant.id, fate, how[mutant.id])
         fates["equivalent" if fate == "survived" and mutant.id in reasons else fate].append(mutant.id)
     killed, survived = len(fates["killed"]), len(fates["survived"])
     rate = killed / (killed + survived) if killed + survived else 0.0
@@ -187,6 +195,9 @@ def _mutants(doctor: Doctor, task: Task) -> Report:
 
 
 _FATES = ("killed", "stillborn", "unreached", "survived", "equivalent", "unjudged")
+
+_FINAL = ("killed", "stillborn", "unreached")
+"""What need not be tried again where a check goes on; what survived or was not judged is."""
 
 _STILLBORN = {
     *(Outcome.SYNTAX, Outcome.IMPORT_ERROR, Outcome.COMPILE_ERROR, Outcome.CALL_ERROR, Outcome.UNSUPPORTED),

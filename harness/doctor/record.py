@@ -3,6 +3,7 @@
 RUN/doctor.json       suites, device, software, isolation, options
 RUN/device.json       how fast the device was measured to be
 RUN/findings.jsonl    one line a finding, append-only; later ones of the same key take the place of earlier ones
+RUN/fates.jsonl       one line a mutant, so that a check of many minutes goes on where it was killed
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness.doctor.finding import Check, Finding
-from harness.errors import UsageError
+from harness.errors import InfrastructureError, UsageError
 from harness.run import append_line, read_lines, write_whole
+from harness.task import Task
 
-ABOUT, FINDINGS = "doctor.json", "findings.jsonl"
+ABOUT, FINDINGS, FATES = "doctor.json", "findings.jsonl", "fates.jsonl"
 SCHEMA = 1
 
 
@@ -63,6 +65,25 @@ class DoctorRun:
                 continue
             latest[finding.key] = finding
         return list(latest.values())
+
+    def note_fate(self, task: Task, environment: str, mutant: str, fate: str, how: str) -> None:
+        """Add what became of one mutant. Raises InfrastructureError where the disk is full."""
+        path = self.folder / FATES
+        try:
+            path.touch()
+        except OSError as error:
+            raise InfrastructureError(f"{path} can't be written ({error.strerror}): make room") from error
+        key = {"task": task.name, "task_digest": task.digest, "environment": environment}
+        append_line(path, {**key, "mutant": mutant, "fate": fate, "how": how})
+
+    def fates(self, task: Task, environment: str) -> dict[str, tuple[str, str]]:
+        """(fate, how) of the task's mutants, by name, as far as they were tried."""
+        key = (task.name, task.digest, environment)
+        return {
+            str(data.get("mutant")): (str(data.get("fate")), str(data.get("how")))
+            for data in read_lines(self.folder / FATES)
+            if (data.get("task"), data.get("task_digest"), data.get("environment")) == key
+        }
 
     def note_device(self, about: dict[str, Any]) -> None:
         """Write down, once, what the device was measured to do."""

@@ -60,6 +60,22 @@ def test_it_goes_on_where_it_stopped(doctor_says: Callable[..., Ran], broken: Br
     assert added == ["cases", "nulls"], "what was proven is not examined again, what failed is"
 
 
+def test_a_check_that_was_killed_tries_the_other_mutants_alone(doctor_says: Callable[..., Ran], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert doctor_says("-k", "mutants").code == 0
+    (whole,) = findings(run)
+    fates = (run / "fates.jsonl").read_text().splitlines(keepends=True)
+    assert len(fates) == len(whole["figures"]["how"]) > 3  # type: ignore[index]
+    (run / "findings.jsonl").write_text("")
+    (run / "fates.jsonl").write_text("".join(fates[:-2]) + fates[-2][:20])  # killed while it wrote
+    assert doctor_says("-k", "mutants", f"--resume={run}").code == 0
+    (again,) = findings(run)
+    assert again["figures"] == whole["figures"]
+    survivors = sum('"survived"' in each for each in fates[:-2])
+    kept = [line for line in (run / "fates.jsonl").read_text().splitlines() if line.endswith("}")]
+    assert len(kept) == len(fates) + survivors, "survivors and the two that were lost are tried again, no other"
+
+
 def test_several_processes_write_one_record(doctor_says: Callable[..., Ran], tmp_path: Path) -> None:
     ran = doctor_says("-n", "2", "-k", "cases or page or nulls")
     assert ran.code == 0, ran.text
