@@ -42,10 +42,12 @@ def rotated(tensor: torch.Tensor, shift: int, factor: float = 1.0) -> torch.Tens
     flat = tensor.as_strided((length,), (1,), tensor.storage_offset())
     fresh = torch.empty(length, dtype=tensor.dtype, device=tensor.device)
     shift = shift % length if length else 0
+    if factor != 1.0 and fresh.element_size() > 1:  # in one pass: it is done while the device is held
+        torch.mul(flat[: length - shift], factor, out=fresh[shift:])
+        torch.mul(flat[length - shift :], factor, out=fresh[:shift])
+        return fresh.as_strided(tensor.shape, tensor.stride())
     fresh[shift:] = flat[: length - shift]
     fresh[:shift] = flat[length - shift :]
-    if factor != 1.0 and fresh.element_size() == 1:  # of formats in which PyTorch does not multiply
+    if factor != 1.0:  # PyTorch does not multiply in formats of one byte
         fresh.copy_(fresh.float() * factor)
-    elif factor != 1.0:
-        fresh.mul_(factor)
     return fresh.as_strided(tensor.shape, tensor.stride())
