@@ -149,6 +149,8 @@ class Verdict:
     """The part of it that timing took, workloads' first calls and waiting for the device included."""
     slowest: tuple[str, float] | None = None
     """The case that took longest, its compilation and check included, and its seconds."""
+    failed_on: str | None = None
+    """The case or workload on which it first failed or was wrong; None where it was none of them that showed it."""
     digest: str = ""
     """SHA-256 of the candidate's source."""
     warnings: tuple[str, ...] = ()

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     proof = commands.add_parser("proof", help="the doctor's table: tasks by checks, over one doctor's run or several")
     proof.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a doctor's run folder")
+    proof.add_argument("--keep", type=Path, metavar="DIR", help="keep the findings there, for a repository")
     proof.set_defaults(command=_proof)
     for each in (board, tasks, proof):
         each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
@@ -96,8 +97,11 @@ def _tasks(arguments: argparse.Namespace) -> str:
 
 
 def _proof(arguments: argparse.Namespace) -> str:
+    from reports.keep import keep
     from reports.proof import Proof, tables
 
+    if arguments.keep is not None:
+        keep(arguments.runs, arguments.keep)
     return _deliver(arguments, tables(Proof.read(arguments.runs)))
 
 

@@ -4,14 +4,17 @@
     finding = doctor.examine(task, Check.MUTANTS)
 
 What can't hold for an operation is waived by the task itself (`Task.waivers`), by name and with a reason. A mutant that
-survives is a fault, unless `equivalents.toml` shows that it is no mistake. On a GPU, survivors are tried on the
+survives is a fault, unless `equivalents.toml` shows that it is no mistake. On a GPU, other survivors are tried on the
 interpreter too, and under compute-sanitizer: both find accesses outside of all tensors, which a GPU may let pass.
+
+What showed one mutant to be wrong is likely to show the next: the cases that have found most are called first.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -176,10 +179,11 @@ def _mutants(doctor: Doctor, task: Task) -> Report:
     fates: dict[str, list[str]] = {name: [] for name in _FATES}
     how: dict[str, str] = {}
     known = doctor.run.fates(task, doctor.environment) if doctor.run else {}
+    found_by: Counter[str] = Counter()
     for mutant in tried:
         fate, how[mutant.id] = known.get(mutant.id, ("", ""))
         if fate not in _FINAL:
-            fate, how[mutant.id] = _fate(doctor, task, mutant)
+            fate, how[mutant.id] = _fate(doctor, task, mutant, found_by, mutant.id in reasons)
             if doctor.run:
                 doctor.run.note_fate(task, doctor.environment, mutant.id, fate, how[mutant.id])
         fates["equivalent" if fate == "survived" and mutant.id in reasons else fate].append(mutant.id)
@@ -196,6 +200,9 @@ def _mutants(doctor: Doctor, task: Task) -> Report:
 
 _FATES = ("killed", "stillborn", "unreached", "survived", "equivalent", "unjudged")
 
+_TRIED_FIRST = 3
+"""Cases that found most of the mutants before."""
+
 _FINAL = ("killed", "stillborn", "unreached")
 """What need not be tried again where a check goes on; what survived or was not judged is."""
 
@@ -206,16 +213,25 @@ _STILLBORN = {
 """A mutant that ends so before any case was right is no program at all: it proves nothing of the cases."""
 
 
-def _fate(doctor: Doctor, task: Task, mutant: mutation.Mutant) -> tuple[str, str]:
-    """(what became of a mutant, the verdict's outcome)"""
+def _fate(
+    doctor: Doctor, task: Task, mutant: mutation.Mutant, found_by: Counter[str], explained: bool
+) -> tuple[str, str]:
+    """(what became of a mutant, the verdict's outcome). `found_by` counts the cases that showed one to be wrong."""
     gpu = not doctor.device.interpreted
     scope = Scope(workloads=gpu, timed=False, first_fault=True)
-    verdict = doctor.judge.judge(task, mutant.source, None, scope)
+    before = tuple(case for case, _ in found_by.most_common(_TRIED_FIRST))
+    verdict = doctor.judge.judge(task, mutant.source, None, replace(scope, before=before))
+    if before and _is_stillborn(verdict):  # is it wrong there, or everywhere?
+        verdict = doctor.judge.judge(task, mutant.source, None, scope)
     if verdict.outcome is Outcome.MEMORY:
         return "unjudged", str(verdict.outcome)  # that says nothing of its values
     if verdict.outcome is not Outcome.RIGHT:
-        none = verdict.cases_passed == 0 and not verdict.passed(Stage.CALL)
-        return "stillborn" if none and verdict.outcome in _STILLBORN else "killed", str(verdict.outcome)
+        if _is_stillborn(verdict):
+            return "stillborn", str(verdict.outcome)
+        found_by.update([verdict.failed_on] if verdict.failed_on else [])
+        return "killed", str(verdict.outcome)
+    if explained:
+        return "survived", "right"
     probe = doctor.judge.judge(task, mutant.probe, None, scope)
     if probe.outcome is Outcome.RIGHT:
         return "unreached", "the line is never run here"
@@ -230,6 +246,10 @@ def _fate(doctor: Doctor, task: Task, mutant: mutation.Mutant) -> tuple[str, str
             if said is not None:
                 return "killed", f"{Outcome.ILLEGAL_ACCESS}, under compute-sanitizer"
     return "survived", "right"
+
+
+def _is_stillborn(verdict: Verdict) -> bool:
+    return verdict.outcome in _STILLBORN and verdict.cases_passed == 0 and not verdict.passed(Stage.CALL)
 
 
 def _limit(doctor: Doctor, task: Task) -> Report:

@@ -17,7 +17,7 @@ from harness.errors import InfrastructureError, UsageError
 from harness.run import append_line, read_lines, write_whole
 from harness.task import Task
 
-ABOUT, FINDINGS, FATES = "doctor.json", "findings.jsonl", "fates.jsonl"
+ABOUT, DEVICE, FINDINGS, FATES = "doctor.json", "device.json", "findings.jsonl", "fates.jsonl"
 SCHEMA = 1
 
 
@@ -87,6 +87,6 @@ class DoctorRun:
 
     def note_device(self, about: dict[str, Any]) -> None:
         """Write down, once, what the device was measured to do."""
-        path = self.folder / "device.json"
+        path = self.folder / DEVICE
         if not path.exists():
             write_whole(path, json.dumps(about, indent=1) + "\n")

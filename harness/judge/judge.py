@@ -153,6 +153,7 @@ class Judge:
             seconds=time.monotonic() - start,
             timing_seconds=trial.timing_seconds,
             slowest=trial.slowest,
+            failed_on=trial.failed_on if found.outcome is not Outcome.RIGHT else None,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
             warnings=tuple(suspicions),
         )

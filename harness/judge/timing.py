@@ -40,9 +40,11 @@ FLUSH_BYTES = 256 << 20
 """Written between calls, so that no call finds its inputs in the cache."""
 CHECKED_BLOCKS = 1
 """Blocks of a workload whose outputs are compared on a GPU, beside the warm-up, one of the first rounds and the last
-one; all blocks on the interpreter."""
+one; where timing is watched these are bare ones, and the call under the profiler is compared too. All blocks on the
+interpreter."""
 SMALL_BYTES = 16 << 20
-"""Up to so many bytes of outputs, those of all calls of a block are compared; else those of one, picked at random."""
+"""Up to so many bytes of outputs, those of all calls of a block are compared (of a bare one, of as many calls); else
+those of one, picked at random."""
 BARE_ROUNDS, BARE_CALLS = 3, 40
 """Long blocks without a flush: how many at least, of how many calls at most. See `harness.judge.clocks`."""
 
@@ -151,6 +153,8 @@ class _Rounds:
         self.fit = max(1, limits.calls if device.interpreted else block)
         self.calls = min(limits.calls, self.fit)
         self.all_small = self.calls * self.results_room <= SMALL_BYTES
+        self.bare_checked: set[int] = set()
+        """Numbers of the bare rounds whose outputs are compared."""
         self.begin = time.monotonic()
 
     def warm_up(self) -> None:
@@ -183,11 +187,10 @@ class _Rounds:
             with _blame(name, self.task, self.case):
                 self._block(name, self._shifts(self.calls))
         start = time.monotonic()
-        checked = set(
-            range(limits.max_rounds)
-            if device.interpreted
-            else rng.sample(range(limits.few_rounds), 1) + rng.sample(range(limits.min_rounds), CHECKED_BLOCKS)
-        )
+        checked = set(range(limits.max_rounds) if device.interpreted else rng.sample(range(limits.few_rounds), 1))
+        if not device.interpreted and not self.watched:
+            checked.update(rng.sample(range(limits.min_rounds), CHECKED_BLOCKS))
+        self.bare_checked = set(rng.sample(range(BARE_ROUNDS), CHECKED_BLOCKS))
         for number in range(limits.max_rounds):
             ratio = self._round(number in checked)
             if self.watched and rng.random() < BARE_ROUNDS / limits.min_rounds:
@@ -256,7 +259,7 @@ class _Rounds:
         """One long block of each without a flush, in random order."""
         shortest = min(side.clocks.claims[-1] for side in self.sides.values())
         most = max(1, min(self.fit, BARE_CALLS, int(self.limits.block_us / shortest)))
-        count = self.rng.randint((most + 1) // 2, most)
+        count, number = self.rng.randint((most + 1) // 2, most), len(self.sides["candidate"].clocks.bare)
         for name in self.rng.sample(sorted(self.sides), 2):
             drawn = self._shifts(count)
             with _blame(name, self.task, self.case, timed=True):
@@ -265,7 +268,7 @@ class _Rounds:
                     self.sides[name].clocks.bare.append(
                         Bare(statistics.median(samples), wall - statistics.mean(samples))
                     )
-                if name == "candidate" and self.rng.randrange(BARE_ROUNDS) == 0:
+                if name == "candidate" and number in self.bare_checked:
                     self._check(drawn, Outcome.TIMED_WRONG)
 
     def _block(self, name: str, drawn: list[int], flush: bool = True) -> tuple[list[float] | None, float]:
@@ -281,8 +284,8 @@ class _Rounds:
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
         """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""
-        numbers = range(len(drawn)) if self.all_small else [self.rng.randrange(len(drawn))]
-        for number in numbers:
+        many = min(len(drawn), self.calls) if self.all_small else 1
+        for number in self.rng.sample(range(len(drawn)), many):
             fresh = {
                 name: redrawn(value, drawn[number]) if place in self.rolled else value
                 for place, (name, value) in enumerate(self.inputs.items())

@@ -45,6 +45,8 @@ class Scope:
     timed: bool = True
     first_fault: bool = False
     """Stop at the first wrong answer, not only at the first failure to run."""
+    before: tuple[str, ...] = ()
+    """Cases, by their ids, that are called before the others; by default the smallest comes first."""
 
 
 WHOLE = Scope()
@@ -57,6 +59,7 @@ class Trial:
         self.judge, self.task, self.source, self.seed, self.scope, self.alone = judge, task, source, seed, scope, alone
         self.cases: list[Case] = [*task.cases, *(task.workloads if scope.workloads else ())]
         self.slowest: tuple[str, float] | None = None
+        self.failed_on: str | None = None
         self.passed = 0
         self.worst: float | None = None
         self.timings: list[Timing] = []
@@ -107,13 +110,14 @@ class Trial:
         process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = [
-            *sorted(self.task.cases, key=lambda case: task.least_cost(case).bytes),
-            *(self.task.workloads if scope.workloads else ()),
+            *((case, False) for case in sorted(task.cases, key=lambda case: task.least_cost(case).bytes)),
+            *((case, True) for case in (task.workloads if scope.workloads else ())),
         ]
+        ordered.sort(key=lambda each: each[0].id not in scope.before)
         for repeat in range(scope.seeds):
-            for number, case in enumerate(ordered):
+            for number, (case, large) in enumerate(ordered):
                 begin = time.monotonic()
-                returned, failure = self._try(process, case, repeat, 0, large=number >= len(self.task.cases))
+                returned, failure = self._try(process, case, repeat, 0, large=large)
                 spent = time.monotonic() - begin
                 if self.slowest is None or spent > self.slowest[1]:
                     self.slowest = (case.id, spent)
@@ -147,6 +151,9 @@ class Trial:
                         self.task, case, inputs, reference, process, judge.device, judge.peaks, judge.timing, rng
                     )
                     inputs.clear()
+            except CandidateFailed:
+                self.failed_on = case.id
+                raise
             except InfrastructureError:
                 judge.drop_reference()
                 raise
@@ -251,6 +258,7 @@ class Trial:
         results_room, watch = self._needs(inputs)
         left = self._deadline - time.monotonic()
         if left <= 0:
+            self.failed_on = self.failed_on or case.id
             raise CandidateFailed(
                 Outcome.TIMEOUT,
                 f"on {case.id}{note}: the calls so far took all of {self.judge.limits.stage_seconds:.3g} s",
@@ -259,6 +267,7 @@ class Trial:
         try:
             returned = process.call(inputs, results_room, watch, left, chosen)
         except CandidateFailed as failure:
+            self.failed_on = self.failed_on or case.id
             raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None
         with turn:
             expected = expect(task, inputs)
@@ -272,6 +281,7 @@ class Trial:
         if difference is None and self.judge.limits.guarded:
             difference = read_evidence(task, returned)
         if difference is not None:
+            self.failed_on = self.failed_on or case.id
             return returned, CandidateFailed(difference.outcome, f"on {case.id}{note}: {difference.sentence}")
         self.passed += 1
         if measured is not None:
