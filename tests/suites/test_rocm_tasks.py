@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,12 @@ import torch
 from harness.doctor import coverage, equivalents, mutation, page
 from harness.suite import load_suite
 from harness.task import Case, Rng, Task
+from reports.proof import Proof, tables
+from reports.render import markdown
 
 FOLDER = Path(__file__).parents[2] / "suites" / "rocm"
 SUITE = load_suite(FOLDER)
+PROOF = Proof.read(sorted((FOLDER / "proof").iterdir()))
 _PUBLISHED = """
 gemm layernorm moe_gemm multreduce_matmul_dot_kernel naive_softmax rmsnorm_bwd rmsnorm_fwd softmax test_add_kernel
 test_batched_vecmat test_block_copy test_block_pointer_matmul test_cast_matmul test_chained_dot_fp8 test_chained_matmul
@@ -70,11 +72,13 @@ def test_equivalents_name_mutants_that_are_tried(task):
 
 
 def test_the_committed_proof_is_of_these_tasks():
-    """PROOF.md is made from doctor's runs: `kernel-assay proof RUN RUN -o suites/rocm/PROOF.md`."""
+    """PROOF.md is made from the findings kept in `proof/`, and these are of the tasks as they stand."""
     text = (FOLDER / "PROOF.md").read_text()
-    rows = re.findall(r"^\| ([\w\\]+) *\| ([0-9a-f]{8}) *\|", text, re.M)
-    proven = {name.replace("\\", ""): digest for name, digest in rows}
-    stale = [task.name for task in SUITE.tasks if proven.get(task.name) != task.digest[:8]]
+    assert text == markdown(tables(PROOF)), (
+        "make it again: kernel-assay proof suites/rocm/proof/* -o suites/rocm/PROOF.md"
+    )
+    proven = {each.task: each.task_digest for each in PROOF.findings.values()}
+    stale = [task.name for task in SUITE.tasks if proven.get(task.name) != task.digest]
     assert not stale, f"changed since they were proven: {stale}: run the doctor on both devices, then make the table"
 
 
