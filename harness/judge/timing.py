@@ -1,9 +1,9 @@
 """Times candidate and reference on one workload: two processes in turn, fresh values for every call, outputs compared.
 
 A round is one block of calls of each, in random order. Every call of a block gets an input set of its own, made from
-the base inputs by a rotation and a factor that the judge draws just before; outputs of blocks picked at random, and
-always of the last one, are compared with the oracle. Rounds go on until the interval of the speedup is narrow enough,
-or the time is spent.
+the base inputs by a rotation and a factor that the judge draws just before; outputs of the first block, of blocks
+picked at random, and of the last one are compared with the oracle. Rounds go on until the interval of the speedup is
+narrow enough, or the time is spent.
 
 On a GPU the claimed times come from device events in the candidate's process; what bounds them is in
 `harness.judge.clocks`. On the interpreter the judge's clock is the only one.
@@ -38,15 +38,15 @@ from harness.verdict import Outcome, Timing
 
 FLUSH_BYTES = 256 << 20
 """Written between calls, so that no call finds its inputs in the cache."""
-CHECKED_BLOCKS = 1
-"""Blocks of a workload whose outputs are compared on a GPU, beside the warm-up, one of the first rounds and the last
-one; where timing is watched these are bare ones, and the call under the profiler is compared too. All blocks on the
-interpreter."""
-SMALL_BYTES = 16 << 20
-"""Up to so many bytes of outputs, those of all calls of a block are compared (of a bare one, of as many calls); else
-those of one, picked at random."""
-BARE_ROUNDS, BARE_CALLS = 3, 40
-"""Long blocks without a flush: how many at least, of how many calls at most. See `harness.judge.clocks`."""
+SMALL_BYTES, CHECKED_CALLS = 16 << 20, 4
+"""Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
+Which ones is drawn."""
+BARE_ROUNDS, BARE_CALLS, BARE_BYTES = 3, 40, 512 << 20
+"""Long blocks without a flush: how many, of how many calls at most, and what these may move where a common block moves
+no more. See `harness.judge.clocks`."""
+FEW_WORKLOADS = 4
+"""A task with fewer has both compared on each of them, a bare block and the call under the profiler; else one of the
+two is drawn: who is wrong there alone is found on one workload or another."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def time_workload(
         if rounds.contradiction() is not None:  # a busy host can look like a lie; one who lies does it again
             rounds.forget()
             ratio = rounds.run()
+        found = rounds.profile()
         rounds.trim()
-    found = rounds.profile()
     rounds.release()
     contradiction = rounds.contradiction()
     if contradiction is not None:
@@ -148,13 +148,15 @@ class _Rounds:
         values, layout = list(inputs.values()), task.allocate(inputs)
         fresh = (values[place] for place in (*self.rolled, *self.copied))
         self.results_room = sum(room(each) for each in layout)
-        moved = sum(room(each) for each in fresh if isinstance(each, torch.Tensor)) + self.results_room
-        block = int(limits.block_share * device.memory) // max(1, moved)
+        self.moved = sum(room(each) for each in fresh if isinstance(each, torch.Tensor)) + self.results_room
+        block = int(limits.block_share * device.memory) // max(1, self.moved)
         self.fit = max(1, limits.calls if device.interpreted else block)
         self.calls = min(limits.calls, self.fit)
         self.all_small = self.calls * self.results_room <= SMALL_BYTES
-        self.bare_checked: set[int] = set()
-        """Numbers of the bare rounds whose outputs are compared."""
+        few, first = len(task.workloads) < FEW_WORKLOADS, rng.random() < 0.5
+        self.bare_checked = rng.randrange(BARE_ROUNDS) if few or first else None
+        """Number of the bare round whose outputs are compared."""
+        self.profile_checked = few or not first
         self.begin = time.monotonic()
 
     def warm_up(self) -> None:
@@ -179,6 +181,8 @@ class _Rounds:
         with lease(self.device.uuid):
             self.begin += time.monotonic() - asked
             yield
+            if not self.device.interpreted:
+                torch.cuda.empty_cache()  # checks take much for a moment
 
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
@@ -187,22 +191,19 @@ class _Rounds:
             with _blame(name, self.task, self.case):
                 self._block(name, self._shifts(self.calls))
         start = time.monotonic()
-        checked = set(range(limits.max_rounds) if device.interpreted else rng.sample(range(limits.few_rounds), 1))
-        if not device.interpreted and not self.watched:
-            checked.update(rng.sample(range(limits.min_rounds), CHECKED_BLOCKS))
-        self.bare_checked = set(rng.sample(range(BARE_ROUNDS), CHECKED_BLOCKS))
+        early = rng.randrange(limits.few_rounds), rng.randrange(limits.min_rounds)
+        checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
         for number in range(limits.max_rounds):
             ratio = self._round(number in checked)
-            if self.watched and rng.random() < BARE_ROUNDS / limits.min_rounds:
+            if self.watched and self._bare_rounds() < BARE_ROUNDS and rng.random() < BARE_ROUNDS / limits.min_rounds:
                 self._bare_round()
             spent = time.monotonic() - start > limits.seconds
             if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (
                 spent or ratio.width < limits.width
             ):
                 break
-        if self.watched:
-            while len(self.sides["candidate"].clocks.bare) < BARE_ROUNDS:
-                self._bare_round()
+        while self.watched and self._bare_rounds() < BARE_ROUNDS:
+            self._bare_round()
         if not device.interpreted:
             ratio = self._round(check=True)
         return ratio
@@ -217,7 +218,9 @@ class _Rounds:
             side.clocks = Clocks()
 
     def trim(self) -> None:
-        """Have both drop what the last block left."""
+        """Have both drop what the last block left, where it is much: giving memory back takes time."""
+        if self.calls * self.moved <= BARE_BYTES:
+            return
         for name, side in self.sides.items():
             with _blame(name, self.task, self.case):
                 side.process.trim(self._left())
@@ -230,7 +233,7 @@ class _Rounds:
         with _blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.rolled, self.copied, self._left())
             found = account(*process.profile(self._left()), self.task.moves_data)
-            with self.alone():
+            if self.profile_checked:
                 self._check(drawn, Outcome.TIMED_WRONG)
         complaint = objection(found) if found is not None and not self.task.torch_may else None
         if complaint is not None:
@@ -259,7 +262,8 @@ class _Rounds:
         """One long block of each without a flush, in random order."""
         shortest = min(side.clocks.claims[-1] for side in self.sides.values())
         most = max(1, min(self.fit, BARE_CALLS, int(self.limits.block_us / shortest)))
-        count, number = self.rng.randint((most + 1) // 2, most), len(self.sides["candidate"].clocks.bare)
+        most = min(most, max(self.calls, BARE_BYTES // max(1, self.moved)))
+        count, number = self.rng.randint(most - most // 4, most), self._bare_rounds()
         for name in self.rng.sample(sorted(self.sides), 2):
             drawn = self._shifts(count)
             with _blame(name, self.task, self.case, timed=True):
@@ -268,8 +272,11 @@ class _Rounds:
                     self.sides[name].clocks.bare.append(
                         Bare(statistics.median(samples), wall - statistics.mean(samples))
                     )
-                if name == "candidate" and number in self.bare_checked:
+                if name == "candidate" and number == self.bare_checked:
                     self._check(drawn, Outcome.TIMED_WRONG)
+
+    def _bare_rounds(self) -> int:
+        return len(self.sides["reference"].clocks.bare)
 
     def _block(self, name: str, drawn: list[int], flush: bool = True) -> tuple[list[float] | None, float]:
         """Run one block: (µs of each call claimed, or None; µs a call by the judge's clock)."""
@@ -284,7 +291,7 @@ class _Rounds:
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
         """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""
-        many = min(len(drawn), self.calls) if self.all_small else 1
+        many = min(len(drawn), CHECKED_CALLS) if self.all_small else 1
         for number in self.rng.sample(range(len(drawn)), many):
             fresh = {
                 name: redrawn(value, drawn[number]) if place in self.rolled else value
@@ -295,9 +302,6 @@ class _Rounds:
             difference, _ = compare(self.task, fresh, expected, returned, kind)
             if difference is not None:
                 raise CandidateFailed(wrong or difference.outcome, f"on {self.case.id}: {difference.sentence}")
-        if not self.device.interpreted:
-            del fresh, returned, expected
-            torch.cuda.empty_cache()  # under the lease much is taken for a moment
 
     def _shifts(self, count: int) -> list[int]:
         return [self.rng.randrange(1, 1 << 30) for _ in range(count)]

@@ -32,6 +32,12 @@ task = Task(
     # fp32: the sums of tensor cores drop bits below their largest term, thousands of times one after the other.
     tolerance=TOLERANCE.by(fp32=(1e-4, 1e-4), bf16=(6e-3, 1e-3), fp16=(1e-3, 3e-4)),
     redrawn=("a", "b"),
+    waivers={
+        "limit": (
+            "A few rows times many of four bits: numbers are unpacked and scaled by more instructions than their bytes"
+            " cost, and take as long on an H200 as on an H100, whose memory is slower."
+        ),
+    },
     cases=[
         product(1, 1, 32, "fp8e4m3 fp8e4m3 bf16"),
         product(33, 70, 96, "fp8e4m3 fp8e4m3 fp32"),
