@@ -1,29 +1,37 @@
 """All that needs a GPU, in one command: `python -m tests.gpu`. Prints a short table last.
 
-    python -m tests.gpu [PART …] [--device=cuda:1]
+    python -m tests.gpu [PART …] [--device=cuda:1] [--only=EXPRESSION] [--seconds=570]
+    python -m tests.gpu mutants checks / limits geak        on two GPUs: each has its parts, one after the other
 
-Parts: `tests` (those marked `gpu`, and the corpus of exploits on the GPU), `doctor` (every task of suite rocm examined,
-first what may run side by side, then what is timed), and any solver's name (suite rocm judged with it). By default
-tests, doctor, reference, nop and geak. Records go to OUT (environment variable) or `runs/`; what is recorded there
-already, by a command that was cut short, is continued.
+Parts: `tests` (those marked `gpu`), `exploits` (the corpus), `mutants`, `checks` and `limits` (the doctor on suite
+rocm: mutants, what else may run side by side, and what is timed), `cost` (the reference judged with and without walls
+and watching; `cost1/2` and `cost2/2` are halves of it, for two GPUs), and any solver (suite rocm judged with it). By
+default tests, exploits, mutants, checks, limits, reference, nop and geak. `--only` chooses tasks as pytest's `-k` does.
+Records go to OUT (environment variable) or `runs/`; what is recorded there already, by a command that was cut short, is
+continued. After `--seconds` all that still runs is interrupted, and what was found by then is told.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = ("tests", "doctor", "reference", "nop", "geak")
-SIDE_BY_SIDE = max(1, min(14, (os.cpu_count() or 2) - 2))
-"""Processes where nothing is timed; each holds some 3 GiB of the host's memory."""
-TIMED = 3
-"""Processes where timing takes turns: while one times, others compile."""
+DEFAULT = ("tests", "exploits", "mutants", "checks", "limits", "reference", "nop", "geak")
+DOCTOR = {"mutants": ("mutants", 14), "checks": ("not mutants and not limit", 10), "limits": ("limit", 3)}
+"""Checks, and how many processes share a GPU; each holds some 3 GiB of the host's memory."""
+SOLVERS = {"reference": 4, "geak": 6, "nop": 6}
+"""Processes, where timing takes turns: while one times, others compile."""
+CORPUS = 10
 
 
 @dataclass(frozen=True)
@@ -32,91 +40,148 @@ class Part:
 
     name: str
     arguments: tuple[str, ...]
-    log: Path
+    out: Path
     good: tuple[int, ...] = (0,)
     """Exit codes that are no trouble: solvers may be wrong (1)."""
-    record: Path | None = None
-    """Where it is recorded: begun if it is not there, continued if it is."""
+    recorded: bool = True
+    """Has a run folder: begun if it is not there, continued if it is."""
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder, and next to it its log."""
+        return self.out / self.name.replace("/", "of").replace(":", "-")
 
     @property
     def command(self) -> list[str]:
         """What to run now."""
-        if self.record is None:
-            where = []
-        elif any((self.record / name).exists() for name in ("run.json", "doctor.json")):
-            where = [f"--resume={self.record}"]
-        else:
-            where = [f"--run-dir={self.record}"]
+        there = any((self.folder / name).exists() for name in ("run.json", "doctor.json"))
+        where = [f"--{'resume' if there else 'run-dir'}={self.folder}"] if self.recorded else []
         return [sys.executable, "-m", "pytest", *self.arguments, *where]
 
 
-def parts(names: list[str], device: str, out: Path) -> list[Part]:
+@dataclass(frozen=True)
+class Ended:
+    """A part that ran."""
+
+    part: Part
+    code: int
+    seconds: float
+    last: str
+    """Of its output."""
+
+
+def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
     """The commands for the parts that were asked for."""
-    common = (f"--device={device}", "-q", "-p", "no:cacheprovider")
-    doctor, found = out / "doctor", []
+    found: list[Part] = []
     for name in names:
+        common = (f"--device={device}", "-q", "-p", "no:cacheprovider")
         if name == "tests":
-            found.append(Part("tests on the GPU", ("tests/gpu_tests", "tests/exploits", *common), out / "tests.log"))
-        elif name == "doctor":
-            for kind, chosen, many in (("checks", "not limit", SIDE_BY_SIDE), ("limits", "limit", TIMED)):
-                arguments = ("suites/rocm", "--doctor", "-k", chosen, f"-n{many}", *common)
-                found.append(Part(f"doctor, {kind}", arguments, out / f"doctor-{kind}.log", record=doctor))
+            arguments = ("tests/gpu_tests", f"--junitxml={out / 'tests.xml'}", *common)
+            found.append(Part(name, arguments, out, recorded=False))
+        elif name == "exploits":
+            arguments = ("tests/exploits", f"-n{CORPUS}", f"--junitxml={out / 'exploits.xml'}", *common)
+            found.append(Part(name, arguments, out, recorded=False))
+        elif name in DOCTOR:
+            checks, many = DOCTOR[name]
+            chosen = f"({checks}) and ({only})" if only else checks
+            found.append(Part(name, ("suites/rocm", "--doctor", f"-n{many}", "-k", chosen, *common), out))
+        elif name.startswith("cost"):
+            chosen = _tests(name.removeprefix("cost"))
+            ways = [("guarded", ()), ("unguarded", ("--unguarded",))]
+            for way, more in ways[:: -1 if name == "cost2/2" else 1]:
+                arguments = (*chosen, "--solver=reference", "--benchmark-disable", "-n4", *more, *common)
+                found.append(Part(f"{name}-{way}", arguments, out))
         else:
-            folder = out / f"run-{name.replace(':', '-')}"
-            run = ("suites/rocm", f"--solver={name}", "--benchmark-disable")
-            many = (f"-n{TIMED}",) if name.startswith("geak") else ()
+            run = ("suites/rocm", f"--solver={name}", "--benchmark-disable", "-k", only)
             good = (0,) if name == "reference" else (0, 1)
-            arguments = (*run, *many, *common)
-            found.append(Part(f"suite rocm, {name}", arguments, out / f"{folder.name}.log", good, folder))
+            found.append(Part(f"run-{name}", (*run, f"-n{SOLVERS.get(name, 4)}", *common), out, good))
     return found
+
+
+def _tests(half: str) -> list[str]:
+    """What pytest is to collect: suite rocm, or every second task of it (`1/2`, `2/2`) with the solver `reference`."""
+    if not half:
+        return ["suites/rocm"]
+    tasks = sorted(path.parent.name for path in (ROOT / "suites" / "rocm").glob("*/task.py"))
+    stages = ("call_accuracy", "execution_accuracy", "speedup")
+    chosen = tasks[int(half[0]) - 1 :: 2]
+    return [f"suites/rocm/test_rocm.py::test_{stage}[{task}-reference]" for task in chosen for stage in stages]
+
+
+def run(part: Part, end: float) -> Ended:
+    """Run one part, until then at most."""
+    start, log = time.monotonic(), part.folder.with_suffix(".log")
+    with log.open("a") as file:
+        process = subprocess.Popen(part.command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        for grace, ask in ((max(1.0, end - start), signal.SIGINT), (15.0, signal.SIGKILL), (15.0, signal.SIGKILL)):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace)
+                break
+            process.send_signal(ask)
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+    ended = Ended(part, process.returncode or 0, time.monotonic() - start, last[0].strip("= "))
+    print(f"{part.name:24} exit {ended.code:3} {ended.seconds:6.0f} s  {ended.last}", flush=True)
+    return ended
 
 
 def main(arguments: list[str]) -> int:
     """Run everything; the exit code counts the parts that failed."""
     out = Path(os.environ.get("OUT", "runs")).absolute()
     out.mkdir(parents=True, exist_ok=True)
-    device = next((each.partition("=")[2] for each in arguments if each.startswith("--device=")), "cuda")
+    options = dict(each.lstrip("-").split("=", 1) for each in arguments if each.startswith("--"))
+    end = time.monotonic() + float(options.get("seconds", "inf"))
     names = [each for each in arguments if not each.startswith("-")] or list(DEFAULT)
-    failed = 0
-    for part in parts(names, device, out):
-        start = time.monotonic()
-        with part.log.open("a") as file:
-            code = subprocess.run(
-                part.command,
-                cwd=ROOT,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                check=False,
-            ).returncode
-        failed += code not in part.good
-        last = part.log.read_text().strip().splitlines()[-1:] or ["it said nothing"]
-        print(f"{part.name:24} exit {code}  {time.monotonic() - start:6.0f} s  {last[0].strip('= ')}", flush=True)
-    for name in names:
-        folder = out / f"run-{name.replace(':', '-')}"
-        if (folder / "results.jsonl").exists():
-            print(f"\n{name}\n{table(folder)}", flush=True)
-    return failed
+    lanes = [lane.split() for lane in " ".join(names).split(" / ")]
+    first = int(re.sub(r"\D", "", options.get("device", "cuda:0")) or 0)
+    kind = options.get("device", "cuda").partition(":")[0]
+    plans = [parts(lane, f"{kind}:{first + n}", out, options.get("only", "")) for n, lane in enumerate(lanes)]
+
+    def work(plan: list[Part]) -> list[Ended]:
+        return [run(part, end) for part in plan if time.monotonic() < end - 5]
+
+    with ThreadPoolExecutor(len(plans)) as pool:
+        ended = [each for lane in pool.map(work, plans) for each in lane]
+    walls = {way: sum(e.seconds for e in ended if e.part.name.endswith(f"-{way}")) for way in ("guarded", "unguarded")}
+    if all(walls.values()):
+        more = walls["guarded"] / walls["unguarded"] - 1
+        print(
+            f"\ncost: {walls['guarded']:.0f} s with walls and watching, {walls['unguarded']:.0f} s without: {more:+.1%}"
+        )
+    for each in ended:
+        if (each.part.folder / "results.jsonl").exists():
+            print(f"\n{each.part.name}\n{table(each.part.folder)}", flush=True)
+    return sum(each.code not in each.part.good for each in ended) + sum(map(len, plans)) - len(ended)
 
 
 def table(folder: Path) -> str:
-    """One line a workload: times, speedup with its interval, share of the hardware's limit."""
-    lines = []
+    """One line an attempt, and what all workloads of 20 µs and more say together."""
+    lines, timings, warned = [], [], 0
     for text in (folder / "results.jsonl").read_text().splitlines():
         record = json.loads(text)
         verdict = record["verdict"] or {"outcome": "owed", "reason": record["error"], "timings": [], "speedup": None}
         speedup = "-" if verdict["speedup"] is None else f"{verdict['speedup']:.4f}"
         lines.append(
-            f"{record['attempt']['task']:20} {verdict['outcome']:12} {speedup:>8} {record['spent']['seconds']:6.1f} s"
-            f" (last judgement {verdict.get('seconds', 0):.1f} s, timing {verdict.get('timing_seconds', 0):.1f} s)"
+            f"{record['attempt']['task'][:28]:28} {verdict['outcome']:12} {speedup:>8} "
+            f"{record['spent']['seconds']:6.1f} s (last judgement {verdict.get('seconds', 0):.1f} s, "
+            f"timing {verdict.get('timing_seconds', 0):.1f} s)"
             + ("" if verdict["outcome"] == "right" else f"  {verdict['reason'][:120]}")
         )
-        for timing in verdict["timings"]:
-            share = "-" if timing["fraction"] is None else f"{timing['fraction']:.2f}"
-            base = "-" if timing["reference_fraction"] is None else f"{timing['reference_fraction']:.2f}"
-            lines.append(
-                f"    {timing['workload'][:72]:72} {timing['reference_us']:9.1f} -> {timing['candidate_us']:9.1f} us "
-                f"{timing['speedup']:.3f} [{timing['low']:.3f}, {timing['high']:.3f}] limit {base} -> {share}"
-            )
+        lines += [f"    {warning[:140]}" for warning in verdict.get("warnings", [])]
+        warned += bool(verdict.get("warnings"))
+        timings += [{**timing, "task": record["attempt"]["task"]} for timing in verdict["timings"]]
+    long = [timing for timing in timings if timing["reference_us"] >= 20]
+    off = sorted(long, key=lambda timing: -abs(timing["speedup"] - 1))
+    if off:
+        lines.append(
+            f"{warned} with a warning; {len(long)} workloads of 20 µs and more: median "
+            f"{abs(off[len(off) // 2]['speedup'] - 1):.2%} from 1, {sum(abs(t['speedup'] - 1) <= 0.01 for t in off)} "
+            f"within 1 %, {sum(t['low'] <= 1 <= t['high'] for t in off)} intervals cover 1"
+        )
+        lines += [
+            f"    {t['task']} {t['workload'][:70]} {t['reference_us']:.1f} µs {t['speedup']:.4f} "
+            f"[{t['low']:.4f}, {t['high']:.4f}]"
+            for t in off[:8]
+        ]
     return "\n".join(lines)
 
 

@@ -117,6 +117,20 @@ def test_the_reason_names_case_and_line(judge: Judge, doubled: Task) -> None:
     assert not feedback.call and not feedback.right and "seed" not in vars(feedback)
 
 
+def test_the_case_that_failed_is_recorded(judge: Judge, doubled: Task) -> None:
+    crash = candidate("def doubled(x):\n    assert x.numel() != 257\n    return honest(x)")
+    wrong = candidate("def doubled(x):\n    y = honest(x)\n    return y if x.numel() < 257 else 1.5 * y")
+    assert judge.judge(doubled, crash).failed_on == judge.judge(doubled, wrong).failed_on == "n=257"
+    assert judge.judge(doubled, candidate("def doubled(x):\n    return honest(x)")).failed_on is None
+    assert judge.judge(doubled, "import").failed_on is None
+
+
+def test_cases_may_be_called_before_others(judge: Judge, doubled: Task) -> None:
+    source = candidate("def doubled(x):\n    raise RuntimeError(f'{x.numel()} came first')")
+    scope = Scope(timed=False, before=("n=1000",))
+    assert judge.judge(doubled, source, scope=scope).reason == "on n=1000: RuntimeError: 1000 came first"
+
+
 def test_seeds(judge: Judge, doubled: Task) -> None:
     source = candidate("def doubled(x):\n    raise RuntimeError(str(float(x.reshape(-1)[0])))")
     told = [judge.judge(doubled, source, seed=seed) for seed in (5, 5, 6, None, None)]
