@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.device import Device
+from harness.engine.judges import Judges
 from harness.errors import BudgetSpent, InfrastructureError
 from harness.judge.judge import Judge
 from harness.run import Attempt, Record, Run, Spent, now
@@ -58,7 +59,7 @@ def uses_model(solver: Solver) -> bool:
 class Setting:
     """What all attempts of a session share."""
 
-    judge: Judge
+    judge: Judge | Judges
     run: Run
     model: Model | None
     budget: Budget
@@ -119,7 +120,7 @@ def _perform_once(
     try:
         solution, stopped = _solve(solver, view(task, setting.judge.device), bench)
         if solution is None:
-            verdict = Verdict(Outcome.NO_CODE, stopped or "the solver gave no solution")
+            verdict = _without_code(bench, stopped)
         else:
             verdict = bench.grade(solution)
             (folder / "solution.py").write_text(solution.source, encoding="utf-8", errors="backslashreplace")
@@ -148,6 +149,15 @@ def _perform_once(
         )
     finally:
         bench.close()
+
+
+def _without_code(bench: Bench, stopped: str) -> Verdict:
+    """No solution, and why: an answer that was cut is an outcome of its own, but for a solver that failed by itself."""
+    if bench.cut and (bench.spent or not stopped):
+        more = f" ({stopped})" if stopped else ""
+        reason = "the model's last answer was cut at its length limit before any code came; max_tokens may be too low"
+        return Verdict(Outcome.CUT, reason + more)
+    return Verdict(Outcome.NO_CODE, stopped or "the solver gave no solution")
 
 
 def _unwritable(error: OSError, run: Run) -> InfrastructureError:

@@ -23,5 +23,9 @@ class ModelTrouble(InfrastructureError):
     """A model's provider failed after all retries (unreachable, overloaded, key refused, broken answer)."""
 
 
+class Stopped(BaseException):
+    """The command ends: raised in attempts that still run, past all that a solver may catch. They are owed."""
+
+
 class BudgetSpent(KernelAssayError):
     """An attempt's budget is used up. Solvers need not catch it: the best solution so far is graded."""

@@ -15,10 +15,15 @@ from harness.sandbox.levels import Level
 from harness.solver import Budget
 
 MODEL_DEFAULT = "offline"
+CACHE_MODES = ("auto", "off", "refresh", "replay")
 _LISTS = ("solver", "model_option")
+_PATHS = ("predictions", "model_cache_file")
+_FREE = ("model_cache", "model_cache_file")
+"""Taken over on resume where they are not given, but free to differ: where answers come from, not what they are."""
 _SWITCHES = ("unguarded", "sanitizer")
 _POSITIVE = (
-    "samples iterations max_evaluations max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width"
+    "samples iterations early_stop_threshold max_evaluations max_tokens max_dollars max_seconds stage_timeout "
+    "memory_limit timing_width concurrency judges"
 )
 
 
@@ -30,8 +35,12 @@ class Options:
     model: str | None = None
     base_url: str | None = None
     model_option: tuple[str, ...] = ()
+    model_profile: str | None = None
+    model_cache: str | None = None
+    model_cache_file: Path | None = None
     samples: int | None = None
     iterations: int | None = None
+    early_stop_threshold: float | None = None
     device: str | None = None
     run_dir: Path | None = None
     resume: Path | None = None
@@ -47,11 +56,13 @@ class Options:
     isolation: str | None = None
     unguarded: bool | None = None
     sanitizer: bool | None = None
+    concurrency: int | None = None
+    judges: int | None = None
 
     RECORDED = (
-        "solver model base_url model_option samples iterations device seed predictions max_evaluations "
-        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation unguarded "
-        "sanitizer"
+        "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
+        "early_stop_threshold device seed predictions max_evaluations "
+        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation unguarded sanitizer"
     )
 
     @classmethod
@@ -69,6 +80,8 @@ class Options:
             value = getattr(options, name)
             if value is not None and not value > 0:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: a number above zero is needed")
+        if options.model_cache not in (None, *CACHE_MODES):
+            raise UsageError(f"--model-cache {options.model_cache!r} is no mode: there are {', '.join(CACHE_MODES)}")
         for text in options.solver:
             Specification.parse(text)
         if options.isolation is not None:
@@ -78,6 +91,8 @@ class Options:
                 raise UsageError(f"--isolation: {error}") from None
             if options.unguarded:
                 raise UsageError("--unguarded gives no isolation at all: leave it out, or --isolation")
+        if options.judges is not None and options.many == 1:
+            raise UsageError("--judges: attempts run one at a time: add --concurrency=N, or leave it out")
         if options.resume and options.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
         return options
@@ -86,6 +101,11 @@ class Options:
     def budget(self) -> Budget:
         """What one attempt may spend."""
         return Budget(self.max_evaluations, self.max_tokens, self.max_dollars, self.max_seconds)
+
+    @property
+    def many(self) -> int:
+        """Attempts that run at once."""
+        return self.concurrency or 1
 
     def check_isolation(self, level: str) -> None:
         """Raises UsageError where a machine's level is less than the one asked for."""
@@ -102,7 +122,7 @@ class Options:
         return {
             **kept,
             **{name: list(values[name]) for name in _LISTS},
-            "predictions": str(self.predictions) if self.predictions else None,
+            **{name: str(values[name]) if values[name] else None for name in _PATHS},
         }
 
     def resumed(self, recorded: dict[str, Any], run: Path) -> Self:
@@ -110,14 +130,16 @@ class Options:
         before = {
             **recorded,
             **{name: tuple(recorded.get(name) or ()) for name in _LISTS},
-            "predictions": Path(recorded["predictions"]) if recorded.get("predictions") else None,
+            **{name: Path(recorded[name]) if recorded.get(name) else None for name in _PATHS},
         }
         taken: dict[str, Any] = {}
         for name in self.RECORDED.split():
             asked, earlier = getattr(self, name), before.get(name)
             if asked in (None, ()):
                 taken[name] = earlier
-            elif asked != earlier:
+            elif asked == earlier or name in _FREE:
+                continue
+            else:
                 flag = "--" + name.replace("_", "-")
                 raise UsageError(
                     f"{run} was run with {flag} {_shown(earlier)}, not {_shown(asked)}: "

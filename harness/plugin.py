@@ -43,8 +43,24 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--model", str, "NAME", "the language model: a name that the server at --base-url knows, or `offline`"),
     ("--base-url", str, "URL", "address of an OpenAI-compatible server (the key comes from OPENAI_API_KEY)"),
     ("--model-option", list, "KEY=VALUE", "an option of the model (temperature=0.7, max_tokens=8192, …); repeatable"),
+    (
+        "--model-profile",
+        str,
+        "FILE|NAME",
+        "what is particular to a model (address, names of parameters, prices, …): a TOML file, or one that is shipped",
+    ),
+    (
+        "--model-cache",
+        str,
+        "MODE",
+        "auto (keep answers and take those that are kept), off, refresh (ask anew), replay (no network at all)",
+    ),
+    ("--model-cache-file", Path, "FILE", "where model calls are kept; names the cache, so that the mode is auto"),
     ("--samples", int, "N", "independent attempts at each task (1)"),
     ("--iterations", int, "N", "turns of a solver that works in turns"),
+    ("--early-stop-threshold", float, "X", "a solver that works in turns stops at this speedup (never)"),
+    ("--concurrency", int, "N", "attempts that run at once, for models that take their time (1)"),
+    ("--judges", int, "N", "judges that these attempts share, each a process (a few, by device and processors)"),
     ("--device", str, "DEVICE", "auto (a GPU if there is one), cuda, cuda:N, hip, hip:N, interpreter"),
     ("--run-dir", Path, "DIR", "where to record the run (runs/<time>-…)"),
     ("--resume", Path, "RUN", "go on with a run that was stopped"),
@@ -115,6 +131,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from harness.session import Session, check_writable, mark_session
 
         session = Session(Options.read(config.getoption), folders)
+        if session.options.many > 1 and (worker or getattr(config.option, "tx", None)):
+            raise UsageError(
+                "--concurrency runs attempts at once in this process, -n in several: leave -n out, and say with "
+                "--judges=N how many judge at once"
+            )
         folder = Path(worker["kernel_assay_run"]) if worker else session.run_folder()
         if not worker and not config.option.collectonly:
             mark_session()
@@ -199,6 +220,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise pytest.UsageError(str(error)) from None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    ours = session.config.stash.get(_session, None)
+    if ours is not None:
+        ours.stop()
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     folder = config.stash.get(_folder, None)
     if folder is None or not (folder / "run.json").exists():
@@ -267,7 +295,7 @@ def attempt(request: pytest.FixtureRequest) -> Iterator[AttemptRecord]:
     session = request.config.stash.get(_session, None)
     if session is None or not hasattr(request, "param"):
         pytest.skip("attempts need a suite and --solver: pytest suites/rocm --solver=reference")
-    progress = _Progress(request.config, request.param)
+    progress = _Progress(request.config, request.param if session.options.many == 1 else None)
     try:
         record = session.record(request.param, progress)
     except InfrastructureError as error:
@@ -298,20 +326,20 @@ class _RecordedTimer:
 
 
 class _Progress:
-    """One line on a terminal that says what the attempt is doing; nothing elsewhere."""
+    """One line on a terminal that says what the attempt is doing, or how many do something; nothing elsewhere."""
 
-    def __init__(self, config: pytest.Config, attempt: Attempt) -> None:
+    def __init__(self, config: pytest.Config, attempt: Attempt | None) -> None:
         reporter = config.pluginmanager.getplugin("terminalreporter")
         self._reporter = reporter if reporter is not None and getattr(reporter, "isatty", False) else None
         self._capture = config.pluginmanager.getplugin("capturemanager")
-        self._what = f"{attempt.task}-{attempt.solver}"
+        self._what = f"{attempt.task}-{attempt.solver}: " if attempt is not None else ""
         self._start = time.monotonic()
         self._shown = False
 
     def __call__(self, text: str) -> None:
         if self._reporter is None:
             return
-        line = f"  {self._what}: {text} ({time.monotonic() - self._start:.0f} s)"
+        line = f"  {self._what}{text} ({time.monotonic() - self._start:.0f} s)"
         self._write(line[: self._reporter._tw.fullwidth - 1])
 
     def clear(self) -> None:

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import tomllib
 import types
 import typing
 from collections.abc import Callable
@@ -109,6 +110,29 @@ def make(factory: Callable[..., Any], options: dict[str, str], defaults: dict[st
         raise UsageError(f"{what} can't be made: {error}") from error
     except Exception as error:
         raise UsageError(f"{what} can't be made: {type(error).__name__}: {error}") from error
+
+
+def configured(
+    options: dict[str, str], factory: Callable[..., Any], defaults: dict[str, Any], what: str
+) -> dict[str, str]:
+    """Options given as text, completed from a TOML file where `config=FILE` is one of them: what is given beside it, or
+    for the whole command (`defaults`), counts more. A factory with an option `config` of its own reads it itself.
+    Raises UsageError."""
+    if "config" not in options or takes(factory, "config"):
+        return options
+    path = Path(options["config"])
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{what}: {path} can't be read as TOML: {error}") from None
+    for key, value in table.items():
+        if not isinstance(value, (str, int, float)):
+            raise UsageError(
+                f"{what}: {path}: {key} is a {type(value).__name__}; options are text, numbers, true or false"
+            )
+    texts = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in table.items()}
+    kept = {key: text for key, text in texts.items() if key not in defaults}
+    return {**kept, **{key: value for key, value in options.items() if key != "config"}}
 
 
 def takes(factory: Callable[..., Any], option: str) -> bool:

@@ -20,6 +20,8 @@ import harness
 from harness import registry
 from harness.attempt import Setting, perform, uses_model, view, wants_reference
 from harness.device import Device, find_device
+from harness.engine.ahead import Ahead, Notice
+from harness.engine.judges import Judges, shared, usual
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
 from harness.judge.judge import Judge, JudgeLimits
@@ -62,12 +64,14 @@ class Session:
             sanitizer.check_there(self.device)
         self.solvers = _solvers(options)
         self.model: Model | None = _model(options) if any(uses_model(each.solver) for each in self.solvers) else None
-        self._judge: Judge | None = None
+        self._judge: Judge | Judges | None = None
+        self._ahead: Ahead[Record] | None = None
+        self._plan: Sequence[Attempt] = ()
         self._run: Run | None = None
         self._folder = self.earlier.folder if self.earlier is not None else None
         self._done: dict[str, Record] = {}
         self._failed: dict[str, InfrastructureError] = {}
-        self._check_predictions()
+        self._check_solvers()
         self._check_resumed()
 
     def attempts(self, suite: Suite) -> list[Attempt]:
@@ -108,7 +112,7 @@ class Session:
         strange = [attempt.id for attempt in plan if attempt.id not in planned]
         if strange:
             raise UsageError(f"{folder} was started without {strange[0]} ({len(strange)} such): start a new run")
-        self._run = run
+        self._run, self._plan = run, plan
         self._done = run.judged()
         return run
 
@@ -118,38 +122,77 @@ class Session:
         if attempt.id in self._failed:
             raise self._failed[attempt.id]
         if attempt.id not in self._done:
-            solver = next(each.solver for each in self.solvers if each.label == attempt.solver)
             setting = Setting(
                 self.judge, self._run, self.model, self.options.budget, self.environment["digest"], self.options.seed
             )
             try:
-                self._done[attempt.id] = perform(attempt, self.task(attempt), solver, setting, notice)
+                if self.options.many > 1:
+                    self._done[attempt.id] = self._record_ahead(attempt, setting, notice)
+                else:
+                    self._done[attempt.id] = self._perform(attempt, setting, notice)
             except InfrastructureError as error:
                 self._failed[attempt.id] = error
                 raise
         return self._done[attempt.id]
 
+    def _perform(self, attempt: Attempt, setting: Setting, notice: Notice | None) -> Record:
+        solver = next(each.solver for each in self.solvers if each.label == attempt.solver)
+        return perform(attempt, self.task(attempt), solver, setting, notice)
+
+    def _record_ahead(self, attempt: Attempt, setting: Setting, notice: Notice | None) -> Record:
+        """Of many attempts at once: all that are planned begin with the first that is asked for."""
+        if self._ahead is None:
+            owed = [each for each in self._plan if each.id not in self._done]
+            self._ahead = Ahead(owed, lambda each, tell: self._perform(each, setting, tell), self.options.many)
+        before = len(self._plan) - self._ahead.planned
+
+        def tell(done: int, running: int) -> None:
+            if notice is not None:
+                notice(f"{before + done} of {len(self._plan)} attempts done, {running} running")
+
+        return self._ahead.result(attempt, tell)
+
     @property
-    def judge(self) -> Judge:
-        """The judge of this process, started when first needed."""
+    def judge(self) -> Judge | Judges:
+        """The judge of this process, or the judges that attempts share, started when first needed."""
         if self._judge is None:
             hidden = [suite.folder for suite in self.suites] + ([self._folder] if self._folder else [])
-            judge = make_judge(self.options, self.device, hidden)
+            alone = make_judge(self.options, self.device, hidden)
+            folders = tuple(suite.folder for suite in self.suites)
+            many = self.options.many > 1
+            judge = shared(self.device, alone.limits, hidden, folders, self._judges) if many else alone
             self._take_level(judge)
             self._judge = judge
         return self._judge
 
-    def _take_level(self, judge: Judge) -> None:
+    @property
+    def _judges(self) -> int:
+        return self.options.judges or usual(self.device, self.options.many)
+
+    def _take_level(self, judge: Judge | Judges) -> None:
         """The level that candidates get is known for sure once the warm parent has rehearsed: record that one."""
-        judge.parent.start()
+        if isinstance(judge, Judge):
+            judge.parent.start()
+        else:
+            judge.start()
         if judge.isolation != self.isolation:
             self.isolation = judge.isolation
             self.environment = self.device.environment(self.isolation)
             self.options.check_isolation(self.isolation)
 
+    def stop(self) -> None:
+        """Attempts that run end at the next thing that they do, and none begins; they are owed."""
+        if self._ahead is not None:
+            self._ahead.stop()
+        if isinstance(self._judge, Judges):
+            self._judge.close()
+        if self._ahead is not None:
+            self._ahead.settle()
+
     def close(self) -> None:
         """End the judge's processes."""
-        if self._judge is not None:
+        self.stop()
+        if isinstance(self._judge, Judge):
             self._judge.close()
 
     def header(self) -> list[str]:
@@ -164,10 +207,14 @@ class Session:
         lines.append(f"device: {self.device.name}{kind}{driver}; torch {about['torch']}, triton {about['triton']}")
         warning = " (nothing stops or sees a candidate that cheats)" if self.options.unguarded else ""
         lines.append(f"isolation: {self.isolation}{warning}")
+        if self.options.many > 1:
+            lines.append(f"concurrency: up to {self.options.many} attempts at once, {self._judges} to judge them")
         lines.append(f"solvers: {', '.join(each.label for each in self.solvers)}")
         if self.model is not None:
             note = "" if self.model.language_model else " (rule-based, no language model)"
             lines.append(f"model: {self.model.name}{note}")
+        if self.model is not None and self.options.model_cache_file and self.options.model_cache != "off":
+            lines.append(f"model cache: {self.options.model_cache or 'auto'}, {self.options.model_cache_file}")
         shown = [e.label for e in self.solvers if uses_model(e.solver) and wants_reference(e.solver, self.model)]
         if shown:
             lines.append(f"start: {', '.join(shown)} is shown the reference kernel and starts from it")
@@ -199,7 +246,12 @@ class Session:
                 }
                 for each in self.solvers
             ],
-            "model": {"name": model.name, "language_model": model.language_model, "base_url": self.options.base_url}
+            "model": {
+                "name": model.name,
+                "language_model": model.language_model,
+                "base_url": self.options.base_url,
+                "settings": _settings(model),
+            }
             if model is not None
             else None,
             "options": self.options.recorded(),
@@ -215,12 +267,14 @@ class Session:
             return False
         return _SESSION in os.environ and about.get("session") == os.environ[_SESSION]
 
-    def _check_predictions(self) -> None:
+    def _check_solvers(self) -> None:
+        """What a solver lacks for these tasks is told before anything is spent."""
         views = [view(task, self.device) for suite in self.suites for task in suite.tasks]
+        known = {"samples": self.options.samples or 1, "model": self.model}
         for each in self.solvers:
             check = getattr(each.solver, "check", None)
             if callable(check):
-                check(views, samples=self.options.samples or 1)
+                check(views, **{name: value for name, value in known.items() if registry.takes(check, name)})
 
     def _check_resumed(self) -> None:
         if self.earlier is None:
@@ -230,6 +284,17 @@ class Session:
         for suite in self.suites:
             if digests.get(suite.name) != suite.digest:
                 raise UsageError(f"the suite {suite.name} has changed since {folder} was started: start a new run")
+        options = {each["label"]: each.get("options") for each in about.get("solvers", [])}
+        for solver in self.solvers:
+            if options.get(solver.label, solver.options) != solver.options:
+                raise UsageError(
+                    f"{solver.label} has other options now than when {folder} was started: start a new run"
+                )
+        settings = (about.get("model") or {}).get("settings")
+        if self.model is not None and settings not in (None, _settings(self.model)):
+            raise UsageError(
+                f"the model's profile or address is not what it was when {folder} was started: start a new run"
+            )
         recorded = about.get("environment", {})
         if recorded.get("isolation") != self.isolation and recorded.get("digest") != self.environment["digest"]:
             _ = self.judge  # it may have given up a wall, now as then
@@ -284,44 +349,58 @@ def check_writable(folder: Path) -> None:
 
 def _solvers(options: Options) -> list[NamedSolver]:
     found: list[NamedSolver] = []
-    iterations_taken = False
+    wanted = {name: getattr(options, name) for name in ("iterations", "early_stop_threshold", "predictions")}
+    defaults = {name: value for name, value in wanted.items() if value is not None}
+    taken: set[str] = set()
     for text in options.solver:
         specification = registry.Specification.parse(text)
         factory = registry.find(registry.SOLVERS, specification.target)
-        iterations_taken |= registry.takes(factory, "iterations")
-        defaults = {
-            name: value
-            for name, value in (("iterations", options.iterations), ("predictions", options.predictions))
-            if value is not None
-        }
-        given = dict(specification.options)
-        solver = registry.make(factory, given, defaults, f"solver {specification.target!r}")
+        taken |= {name for name in defaults if registry.takes(factory, name)}
+        what, typed = f"solver {specification.target!r}", dict(specification.options)
+        given = registry.configured(typed, factory, defaults, what)
+        solver = registry.make(factory, given, defaults, what)
         if not callable(getattr(solver, "solve", None)) or not isinstance(getattr(solver, "name", None), str):
             raise UsageError(f"{specification.target!r} is no solver: it needs `name` and `solve(task, bench)`")
-        label = solver.name if not given else f"{solver.name}:{','.join(f'{k}={v}' for k, v in given.items())}"
+        if given is not typed:
+            typed["config"] = Path(typed["config"]).stem
+        label = solver.name if not typed else f"{solver.name}:{','.join(f'{k}={v}' for k, v in typed.items())}"
         if any(label == each.label for each in found):
             raise UsageError(f"the solver {label!r} is given twice")
         found.append(NamedSolver(label, solver, given))
-    if options.iterations is not None and not iterations_taken:
-        raise UsageError("--iterations: none of the solvers has iterations")
+    for name in ("iterations", "early_stop_threshold"):
+        if name in defaults and name not in taken:
+            raise UsageError(f"--{name.replace('_', '-')}: none of the solvers has {name.replace('_', ' ')}")
     if options.predictions is not None and not any(hasattr(each.solver, "predictions") for each in found):
         raise UsageError("--predictions: only the solver replay takes it: add --solver=replay")
     return found
 
 
+def _settings(model: Model) -> dict[str, Any] | None:
+    """What makes the model's answers what they are, where it says so; see `harness.solver.Model`."""
+    told = getattr(model, "settings", None)
+    return told() if callable(told) else None
+
+
 def _model(options: Options) -> Model:
     """The model by entry-point name; any other name is one that an OpenAI-compatible server knows."""
     name = options.model
-    if name is None:
+    if name is None and options.model_profile is None:
         if options.base_url or os.environ.get("OPENAI_API_KEY"):
             raise UsageError("name the model with --model=NAME (a key or --base-url is set), or use --model=offline")
         name = MODEL_DEFAULT
-    given = {"model": name, "base_url": options.base_url}
-    target = name if name in registry.names(registry.MODELS) or (":" in name and ".py:" in name) else "openai"
+    given: dict[str, Any] = {"model": name, "base_url": options.base_url}
+    plugged = name is not None and (name in registry.names(registry.MODELS) or ".py:" in name)
+    target = name if name is not None and plugged else "openai"
     if options.base_url and target != "openai":
         raise UsageError(f"--base-url has no meaning for --model={name}")
     factory = registry.find(registry.MODELS, target)
-    model = registry.make(factory, dict(_pair(text) for text in options.model_option), given, f"model {name!r}")
+    for parameter in ("profile", "cache", "cache_file"):
+        value = getattr(options, f"model_{parameter}")
+        if value is not None and not registry.takes(factory, parameter):
+            raise UsageError(f"--model-{parameter.replace('_', '-')} has no meaning for --model={name}")
+        given |= {parameter: value} if value is not None else {}
+    what = f"model {name!r}" if name is not None else f"the model of the profile {options.model_profile!r}"
+    model = registry.make(factory, dict(_pair(text) for text in options.model_option), given, what)
     if not isinstance(model, Model):
         raise UsageError(f"{name!r} is no model: it needs `name`, `language_model` and `complete(messages)`")
     return model

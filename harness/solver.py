@@ -41,6 +41,22 @@ class Usage:
     dollars: float | None = 0.0
     seconds: float = 0.0
     """Wall time waiting for the model."""
+    cached_tokens: int | None = None
+    """Of the prompt tokens: those that the provider took from its own cache."""
+    reasoning_tokens: int | None = None
+    """Of the completion tokens: those of thinking that is not shown."""
+    saved_dollars: float | None = 0.0
+    """What answers from a cache of model calls cost when they were asked for; not among `dollars`."""
+
+    @classmethod
+    def nothing(cls) -> Usage:
+        """Where a sum begins: no call, everything known."""
+        return cls(cached_tokens=0, reasoning_tokens=0)
+
+    @property
+    def worth(self) -> float | None:
+        """Dollars that all answers cost, now or when they were asked for: what a budget counts."""
+        return None if self.dollars is None or self.saved_dollars is None else self.dollars + self.saved_dollars
 
     @property
     def tokens(self) -> int | None:
@@ -66,11 +82,19 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     """The model that answered, as the provider names it."""
+    cached: bool = False
+    """From a cache of model calls: nobody was asked, and it cost nothing now."""
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A language model, or what stands in for one. Made by a factory from the group `kernel_assay.models`."""
+    """A language model, or what stands in for one. Made by a factory from the group `kernel_assay.models`.
+
+    The factory gets, where it has such parameters: `model` and `base_url`, and what was given of `--model-profile`,
+    `--model-cache` and `--model-cache-file` as `profile`, `cache` and `cache_file`. A model may have a method
+    `settings() -> dict`: what makes its answers what they are, as JSON; `run.json` holds it, and on resume it must be
+    the same.
+    """
 
     @property
     def name(self) -> str:
@@ -167,6 +191,11 @@ class Workbench(Protocol):
 
     def reference(self) -> str:
         """Source of the reference. Raises `harness.errors.UsageError` unless this run shows it."""
+        ...
+
+    def save(self, name: str, text: str) -> None:
+        """Keep a file of the solver's own in the run (`samples/<attempt>/solver/<name>`), in place of an earlier one:
+        whole or not at all."""
         ...
 
     def log(self, event: str, **data: Any) -> None:

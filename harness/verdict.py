@@ -27,6 +27,8 @@ class Outcome(StrEnum):
     """Right on every case and timed on every workload."""
 
     NO_CODE = "no code"
+    CUT = "answer cut"
+    """No code, and the model's last answer was cut at its length limit: the limit's fault, or the model's verbosity."""
     SYNTAX = "syntax error"
     NO_ENTRY_POINT = "no entry point"
     IMPORT_ERROR = "import error"
@@ -63,7 +65,7 @@ class Outcome(StrEnum):
 
 
 _CALL = (
-    "NO_CODE SYNTAX NO_ENTRY_POINT IMPORT_ERROR CALL_ERROR COMPILE_ERROR CRASH EXIT TIMEOUT MEMORY ILLEGAL_ACCESS "
+    "NO_CODE CUT SYNTAX NO_ENTRY_POINT IMPORT_ERROR CALL_ERROR COMPILE_ERROR CRASH EXIT TIMEOUT MEMORY ILLEGAL_ACCESS "
     "OUTPUT_FLOOD PROTOCOL UNSUPPORTED"
 )
 _EXECUTION = (
@@ -78,6 +80,29 @@ STAGE_OF: dict[Outcome, Stage | None] = {
     Outcome.IMPLAUSIBLE: Stage.SPEEDUP,
 }
 """The stage that an outcome denies; the stages before it were passed."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One compiled kernel of a candidate, as one call on a workload ran it; None is unknown.
+
+    Told by the candidate's own process: for people and optimisers, never for a verdict."""
+
+    name: str
+    launches: int
+    """In the call."""
+    time_us: float | None
+    """Of all its launches, by the device's profiler."""
+    warps: int | None
+    """A program."""
+    registers: int | None
+    """A thread."""
+    spills: int | None
+    """Values a thread that found no register."""
+    shared: int | None
+    """Bytes of shared memory a program."""
+    occupancy: float | None
+    """Share of a multiprocessor's threads that can be resident, from 0 to 1; see `harness.judge.occupancy`."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +136,12 @@ class Timing:
     see `harness.judge.clocks`."""
     triton_share: float | None = None
     """Of the device's time in a call: what the kernels took that Triton launched, by the profiler."""
+    bandwidth: float | None = None
+    """Least bytes of the workload over the candidate's time, bytes/s; None on the interpreter."""
+    rate: float | None = None
+    """Its operations over that time, operations/s; None where a task counts none."""
+    kernels: tuple[Kernel, ...] = ()
+    """What it launched, the longest first (GPU)."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +225,7 @@ class Verdict:
 
 def _timing(data: dict[str, Any]) -> Timing:
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    values["kernels"] = tuple(Kernel(**each) for each in values.get("kernels", ()))
     return Timing(**values)
 
 
@@ -214,6 +246,11 @@ class WorkloadFeedback:
     speedup: float
     fraction: float | None
     """Share of the hardware's limit, None where unknown."""
+    bandwidth: float | None = None
+    """Bytes/s, as `Timing` counts them."""
+    rate: float | None = None
+    """Operations/s, likewise."""
+    kernels: tuple[Kernel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -241,7 +278,16 @@ class Feedback:
             message="\n".join(part for part in (verdict.reason, verdict.detail) if part),
             speedup=verdict.speedup,
             workloads=tuple(
-                WorkloadFeedback(t.workload, t.candidate_us, t.reference_us, t.speedup, t.fraction)
+                WorkloadFeedback(
+                    t.workload,
+                    t.candidate_us,
+                    t.reference_us,
+                    t.speedup,
+                    t.fraction,
+                    t.bandwidth,
+                    t.rate,
+                    t.kernels,
+                )
                 for t in verdict.timings
             ),
             evaluation=evaluation,

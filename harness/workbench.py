@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import threading
@@ -21,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BudgetSpent, UsageError
+from harness.run import write_whole
 from harness.solver import Budget, Message, Model, Reply, Solution, Usage
+from harness.transcript import Transcript
 from harness.verdict import Feedback, Verdict
 
 JudgeFn = Callable[[str], Verdict]
@@ -96,7 +99,9 @@ class Bench:
         """Verdicts that were asked for, those that the journal had included."""
         self.spent = ""
         """The resource of the budget that ran out first, if any did."""
-        self.usage = Usage()
+        self.usage = Usage.nothing()
+        self.cut = False
+        """Whether the model's last answer was cut at its length limit."""
         self._folder, self._judge, self._model, self._reference = folder, judge, model, reference
         self._allowed = budget
         self._started = time.monotonic()
@@ -107,6 +112,7 @@ class Bench:
         self._journal = Journal(folder / "journal.jsonl")
         (folder / "versions").mkdir(exist_ok=True)
         self._transcript = (folder / "transcript.jsonl").open("w", encoding="utf-8", errors="backslashreplace")
+        self._conversation = Transcript(folder / "transcript.md")
 
     @property
     def model(self) -> Model:
@@ -119,7 +125,7 @@ class Bench:
     def budget(self) -> Budget:
         """What is left."""
         with self._lock:
-            spent_tokens, dollars = self.usage.tokens, self.usage.dollars
+            spent_tokens, dollars = self.usage.tokens, self.usage.worth
         allowed = self._allowed
 
         def left(limit: float | None, spent: float | None) -> Any:
@@ -171,6 +177,14 @@ class Bench:
             raise UsageError("this run does not show the reference to solvers")
         return self._reference
 
+    def save(self, name: str, text: str) -> None:
+        """Keep a file of the solver's own; see `harness.solver.Workbench`."""
+        if not re.fullmatch(r"[\w.-]{1,80}", name) or name.startswith("."):
+            raise UsageError(f"a solver's file can't be named {name!r}: letters, digits, `_`, `-` and `.` alone")
+        folder = self._folder / "solver"
+        folder.mkdir(exist_ok=True)
+        write_whole(folder / name, text.encode("utf-8", "backslashreplace").decode())
+
     def log(self, event: str, **data: Any) -> None:
         """Add a line to the attempt's transcript."""
         with self._lock:
@@ -182,6 +196,7 @@ class Bench:
         for file in (self._transcript, self._journal):
             with contextlib.suppress(OSError):  # what a full disk did not take was told when it was written
                 file.close()
+        self._conversation.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _judged(self, kind: str, solution: Solution) -> Verdict:
@@ -208,7 +223,9 @@ class Bench:
         reply = Reply(**{**answer, "usage": Usage(**answer["usage"])})
         with self._lock:
             self.usage = self.usage + reply.usage
-        self.log("model", messages=request, sample=sample, reply=answer)
+            self.cut = reply.finish_reason == "length"
+            self.log("model", messages=request, sample=sample, reply=answer)
+            self._conversation.add(messages, sample, reply)
         return reply
 
     def _check(self, *resources: str) -> None:

@@ -69,7 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     proof.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a doctor's run folder")
     proof.add_argument("--keep", type=Path, metavar="DIR", help="keep the findings there, for a repository")
     proof.set_defaults(command=_proof)
-    for each in (board, tasks, proof):
+
+    scaling = commands.add_parser("scaling", help="what more turns and more instances buy: a curve, and pass@k")
+    scaling.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="a run folder of a solver that works in turns"
+    )
+    scaling.set_defaults(command=_scaling)
+    for each in (board, tasks, proof, scaling):
         each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
         each.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
 
@@ -103,6 +109,12 @@ def _proof(arguments: argparse.Namespace) -> str:
     if arguments.keep is not None:
         keep(arguments.runs, arguments.keep)
     return _deliver(arguments, tables(Proof.read(arguments.runs)))
+
+
+def _scaling(arguments: argparse.Namespace) -> str:
+    from reports.scaling import read, tables
+
+    return _deliver(arguments, tables(read(arguments.runs)))
 
 
 def _show(arguments: argparse.Namespace) -> str:

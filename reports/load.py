@@ -46,8 +46,8 @@ COLUMNS: dict[str, str] = {
 """Column and dtype."""
 
 OPTIONS = (
-    *("max_evaluations", "max_tokens", "max_dollars", "max_seconds", "iterations", "model_option", "predictions"),
-    *("stage_timeout", "memory_limit", "timing_width"),
+    *("max_evaluations", "max_tokens", "max_dollars", "max_seconds", "iterations", "early_stop_threshold"),
+    *("model_option", "predictions", "stage_timeout", "memory_limit", "timing_width"),
 )
 """Options of the command that make other attempts of the same solver and model."""
 

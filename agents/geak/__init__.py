@@ -14,7 +14,15 @@ counts turns; debugging and optimising interleave; the budget is used up unless 
     solver.py     options, parallel instances, the choice of the result
     loop.py       the turns of one instance
     memory.py     versions, and what may be said of them
-    generator.py, reflector.py, optimizer.py   one prompt each, in templates/
+    dialogue.py   the line to the model, and what prompts show besides the task
+    generator.py, reflector.py, optimizer.py, critic.py   a role each, its prompt in templates/
+
+The paper's ablation, each line one thing more (for a language model):
+
+    geak:knowledge=no,one_shot=no,optimizer=no
+    geak:one_shot=no,optimizer=no
+    geak:optimizer=no
+    geak
 """
 
 from agents.geak.solver import GeakSolver

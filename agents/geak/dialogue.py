@@ -5,12 +5,29 @@ The roles (generator, reflector, optimizer) get an `Ask` and know nothing of wor
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from agents.prompts import render, sample_number, template_digest
 from harness.solver import Reply, TaskView, Workbench
 
-TEMPLATES = ("geak/generator.j2", "geak/reflector.j2", "geak/optimizer.j2")
+if TYPE_CHECKING:
+    from agents.knowledge import Page
+    from agents.retrieval import Example
+
+TEMPLATES = ("geak/generator.j2", "geak/reflector.j2", "geak/optimizer.j2", "geak/critic.j2")
+
+
+@dataclass(frozen=True)
+class Aids:
+    """What prompts show besides the task and the versions."""
+
+    pages: tuple[Page, ...] = ()
+    """On Triton, the device and the kind of operation."""
+    example: Example | None = None
+    """A kernel of another operation, for a first version."""
+    profile: bool = False
+    """Show the Optimizer what the compiled kernels take and reach."""
 
 
 class Ask(Protocol):
@@ -21,12 +38,12 @@ class Ask(Protocol):
         ...
 
 
-def asker(task: TaskView, bench: Workbench, instance: int, instances: int, number: int) -> Ask:
+def asker(task: TaskView, bench: Workbench, instance: int, instances: int, number: int, aids: Aids) -> Ask:
     """The line to the model for version `number` of one instance."""
 
     def ask(template: str, **values: object) -> Reply:
         sample = sample_number(bench, instance, number, instances)
-        return bench.model.complete(render(template, task, **values), sample=sample)
+        return bench.model.complete(render(template, task, aids=aids, **values), sample=sample)
 
     return ask
 

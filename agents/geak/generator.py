@@ -11,7 +11,16 @@ from agents.geak.memory import Version
 
 TEMPLATE = "geak/generator.j2"
 BLANK: Mapping[str, object] = MappingProxyType(
-    {"start": None, "base": None, "wrong": None, "strategy": "", "diagnosis": "", "tried": ()}
+    {
+        "start": None,
+        "base": None,
+        "wrong": None,
+        "strategy": "",
+        "diagnosis": "",
+        "tried": (),
+        "draft": "",
+        "review": "",
+    }
 )
 """What the template takes where a prompt has no such part."""
 
@@ -42,3 +51,8 @@ def improve(ask: Ask, entry_point: str, base: Version, strategy: str) -> str:
 def repair(ask: Ask, entry_point: str, wrong: Version, base: Version | None, diagnosis: str) -> str:
     """The wrong version put right; `base` is the best right version, where there is one."""
     return _write(ask, entry_point, wrong=wrong, base=base, diagnosis=diagnosis, strategy=wrong.strategy)
+
+
+def revise(ask: Ask, entry_point: str, draft: str, review: str) -> str:
+    """A draft that the Critic sent back, written again."""
+    return _write(ask, entry_point, draft=draft, review=review)

@@ -33,6 +33,10 @@ class Version:
     """The turn that made it; greater than `number` once a turn was lost."""
     repairs: int = 0
     """How many repairs in a row led to it."""
+    descendant: int = 0
+    """Which of a turn's candidates it was, from 0: each of them has a line of its own."""
+    review: str = ""
+    """The Critic's words on the draft that this version was made from; empty where it had none."""
 
     @property
     def right(self) -> bool:
@@ -79,6 +83,10 @@ class Memory:
         """The newest version."""
         return self.versions[-1] if self.versions else None
 
+    def newest(self, descendant: int) -> Version | None:
+        """The newest version of a line."""
+        return next((each for each in reversed(self.versions) if each.descendant == descendant), None)
+
     @property
     def ascending(self) -> list[Version]:
         """All right versions, slowest first, best last; those of unknown speed come first, and of equals the elder
@@ -100,6 +108,15 @@ class Memory:
         numbers = {each.number for each in shown}
         wrong = [each for each in self.versions if not each.right]
         return [each for each in (*wrong, *self.ascending) if each.number not in numbers]
+
+    def turns_since(self, version: Version) -> int:
+        """How many turns made versions after the turn of this one."""
+        return len({each.turn for each in self.versions if each.turn > version.turn})
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as it is saved after every turn."""
+        best = self.best
+        return {"best": best.number if best else None, "versions": [each.to_json() for each in self.versions]}
 
     def known(self, source: str) -> Version | None:
         """The version that had this very source, if any: it need not be judged again."""

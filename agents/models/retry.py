@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -77,3 +78,47 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+
+
+def limit_reset(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds until the provider takes requests again, where a response says that none (or no token) is left:
+    `x-ratelimit-remaining-requests: 0` with `x-ratelimit-reset-requests: 6m0s`; None: it doesn't say."""
+    waits = []
+    for kind in ("requests", "tokens"):
+        try:
+            left = float(headers.get(f"x-ratelimit-remaining-{kind}") or "")
+        except ValueError:
+            continue
+        wait = _reset_seconds(headers.get(f"x-ratelimit-reset-{kind}") or "", now or datetime.now(UTC))
+        if left <= 0 and wait is not None:
+            waits.append(wait)
+    return max(waits, default=None)
+
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+
+def _reset_seconds(text: str, now: datetime) -> float | None:
+    """`1.5`, `6m0s`, `120ms`, seconds or milliseconds since 1970, or an ISO date."""
+    text = text.strip()
+    if _DURATION.sub("", text) == "" and text:
+        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            date = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return max(0.0, ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds())
+    if not 0 <= seconds < float("inf"):
+        return None
+    if seconds > _SINCE_1970:
+        since = seconds / 1000.0 if seconds > 1000.0 * _SINCE_1970 else seconds
+        return max(0.0, since - now.timestamp())
+    return seconds
+
+
+_SINCE_1970 = 1e9
+"""No wait is so many seconds: such a number is a time."""

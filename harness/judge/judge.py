@@ -52,6 +52,8 @@ class JudgeLimits:
     """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
     sanitizer: bool = False
     """Call what is right under compute-sanitizer, too."""
+    references: int = 1
+    """Tasks judged last whose reference's process is kept: more than one where attempts take turns."""
 
 
 class Judge:
@@ -68,7 +70,8 @@ class Judge:
             interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ), at_most=most
         )
         self._peaks: Peaks | None = None
-        self._reference: tuple[str, CandidateProcess] | None = None
+        self._references: dict[str, CandidateProcess] = {}
+        """By the task's digest, the one used last at the end."""
 
     def __enter__(self) -> Judge:
         return self
@@ -85,7 +88,7 @@ class Judge:
 
     def close(self) -> None:
         """End all processes."""
-        self.drop_reference()
+        self.drop_references()
         self.parent.close()
 
     def judge(self, task: Task, source: str, seed: int | None = None, scope: Scope = WHOLE) -> Verdict:
@@ -105,7 +108,7 @@ class Judge:
             if not _memory_ran_out(str(error)):
                 raise
         # Did it take too much, or had others taken too much? Nobody else has a part of the memory now.
-        self.drop_reference()
+        self.drop_references()
         with reserve(self.device.uuid, self.pool + 1, self.pool):
             return self._judge(task, source, seed, scope, alone=True)
 
@@ -159,24 +162,31 @@ class Judge:
         )
 
     def reference_process(self, task: Task) -> CandidateProcess:
-        """The reference's process, kept while the same task is judged. A broken one is the task's trouble."""
-        if self._reference is not None and self._reference[0] == task.digest:
-            return self._reference[1]
-        self.drop_reference()
+        """The reference's process, kept while the same few tasks are judged. A broken one is the task's trouble."""
+        if task.digest in self._references:
+            process = self._references[task.digest] = self._references.pop(task.digest)
+            return process
+        while len(self._references) >= self.limits.references:
+            self._references.pop(next(iter(self._references))).close()
         process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
         try:
             process.load(task.reference, task.entry_point, self.limits.stage_seconds)
         except CandidateFailed as failure:
             process.close()
             raise InfrastructureError(f"the reference of {task.name} can't be loaded: {failure.reason}") from failure
-        self._reference = (task.digest, process)
+        self._references[task.digest] = process
         return process
 
-    def drop_reference(self) -> None:
-        """End the reference's process: the next one is fresh."""
-        if self._reference is not None:
-            self._reference[1].close()
-            self._reference = None
+    def drop_reference(self, task: Task) -> None:
+        """End the process of this task's reference: the next one is fresh."""
+        process = self._references.pop(task.digest, None)
+        if process is not None:
+            process.close()
+
+    def drop_references(self) -> None:
+        """End those of all references: they take memory."""
+        while self._references:
+            self._references.popitem()[1].close()
 
     @property
     def isolation(self) -> str:

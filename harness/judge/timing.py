@@ -29,12 +29,13 @@ from harness.judge.clocks import Bare, Clocks, lie, unseen
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
+from harness.judge.occupancy import kernels
 from harness.judge.statistics import Ratio, paired_ratio
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess
 from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task
-from harness.verdict import Outcome, Timing
+from harness.verdict import Kernel, Outcome, Timing
 
 FLUSH_BYTES = 256 << 20
 """Written between calls, so that no call finds its inputs in the cache."""
@@ -59,6 +60,9 @@ class TimingLimits:
     max_rounds: int = 60
     calls: int = 10
     """Calls in a block, fewer where they are long or large."""
+    short_calls: int = 30
+    """As many at most where so few calls come to less than `least_us`: what is short varies most."""
+    least_us: float = 600.0
     seconds: float = 5.0
     """Stop a workload's rounds after this time."""
     stage_seconds: float = 120.0
@@ -76,6 +80,14 @@ class TimingLimits:
 
 INTERPRETED = TimingLimits(width=0.05, min_rounds=3, max_rounds=5, calls=1, seconds=1.0)
 """Small rounds: interpreted times say little, however often they are taken."""
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """What one call under the device's profiler showed."""
+
+    time: DeviceTime | None = None
+    kernels: tuple[Kernel, ...] = ()
 
 
 @dataclass
@@ -161,6 +173,7 @@ class _Rounds:
 
     def warm_up(self) -> None:
         """The first blocks, which compile: they are also the candidate's execution test at this size."""
+        short = 0
         for name, side in self.sides.items():
             with _blame(name, self.task, self.case):
                 flush = 0 if self.device.interpreted else FLUSH_BYTES
@@ -171,8 +184,12 @@ class _Rounds:
                     with self.alone():
                         self._check(drawn, None)
                 if not self.device.interpreted:
-                    _, wall = self._block(name, drawn)
+                    samples, wall = self._block(name, drawn)
                     self.calls = max(1, min(self.calls, int(self.limits.block_us / wall)))
+                    if name == "reference" and samples:
+                        short = min(self.limits.short_calls, int(self.limits.least_us / samples[0]), self.fit)
+        if self.calls == self.limits.calls:
+            self.calls = max(self.calls, short)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -225,20 +242,22 @@ class _Rounds:
             with _blame(name, self.task, self.case):
                 side.process.trim(self._left())
 
-    def profile(self) -> DeviceTime | None:
-        """Who does the work of one more call; None on the interpreter, and where the profiler sees nothing."""
+    def profile(self) -> _Profile:
+        """Who does the work of one more call; nothing on the interpreter, and where the profiler sees nothing."""
         if not self.watched:
-            return None
+            return _Profile()
         process, drawn = self.sides["candidate"].process, self._shifts(1)
         with _blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.rolled, self.copied, self._left())
-            found = account(*process.profile(self._left()), self.task.moves_data)
+            seen = process.profile(self._left())
+            found = account(seen.ran, seen.launched, self.task.moves_data)
             if self.profile_checked:
                 self._check(drawn, Outcome.TIMED_WRONG)
         complaint = objection(found) if found is not None and not self.task.torch_may else None
         if complaint is not None:
             raise CandidateFailed(Outcome.TORCH_WORK, f"on {self.case.id}: {complaint}")
-        return found
+        properties = torch.cuda.get_device_properties(self.device.index)
+        return _Profile(found, kernels(seen.ran, seen.launched, seen.compiled, properties))
 
     def release(self) -> None:
         """Have both give their memory back."""
@@ -321,7 +340,7 @@ def _conclude(
     ratio: Ratio,
     device: Device,
     peaks: Peaks | None,
-    found: DeviceTime | None,
+    found: _Profile,
     limits: TimingLimits,
 ) -> Timing:
     reference, candidate = sides["reference"].clocks, sides["candidate"].clocks
@@ -349,7 +368,10 @@ def _conclude(
         reference_fraction=limit / reference_us if limit else None,
         judge_us=statistics.median(candidate.walls),
         unseen_us=unseen(candidate, reference),
-        triton_share=found.triton_share if found is not None else None,
+        triton_share=found.time.triton_share if found.time is not None else None,
+        bandwidth=None if device.interpreted else cost.bytes / candidate_us * 1e6,
+        rate=cost.flops / candidate_us * 1e6 if cost.flops and not device.interpreted else None,
+        kernels=found.kernels,
     )
 
 

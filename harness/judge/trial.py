@@ -155,7 +155,7 @@ class Trial:
                 self.failed_on = case.id
                 raise
             except InfrastructureError:
-                judge.drop_reference()
+                judge.drop_reference(self.task)
                 raise
             self.timings.append(timed)
 
@@ -196,7 +196,7 @@ class Trial:
                 inputs, needed, watch, self.judge.limits.stage_seconds, 0 if self.judge.device.interpreted else None
             )
         except CandidateFailed as failure:
-            self.judge.drop_reference()
+            self.judge.drop_reference(self.task)
             raise InfrastructureError(
                 f"the reference of {self.task.name} failed on {case.id}: {failure.reason}; mend its reference.py"
             ) from failure

@@ -61,6 +61,18 @@ class Returned:
 
 
 @dataclass(frozen=True)
+class Profiled:
+    """One call under the device's profiler."""
+
+    ran: list[tuple[str, float]]
+    """Name and µs of each kernel that ran on the device."""
+    launched: list[str]
+    """Names of those that Triton launched."""
+    compiled: dict[str, dict[str, int]]
+    """By name, what these take; see `harness.sandbox.witness`."""
+
+
+@dataclass(frozen=True)
 class Testimony:
     """What a process was seen doing, by the end of its life; see `harness.sandbox.tripwire` for the kinds."""
 
@@ -165,14 +177,19 @@ class CandidateProcess:
             raise CandidateFailed(Outcome.PROTOCOL, "the timed calls came back without their times")
         return [float(us) for us in samples or []], elapsed, None
 
-    def profile(self, timeout: float) -> tuple[list[tuple[str, float]], list[str]]:
-        """Run the first of the armed calls under the profiler: (name and µs of each kernel that ran on the device; the
-        names of those that Triton launched)."""
+    def profile(self, timeout: float) -> Profiled:
+        """Run the first of the armed calls under the profiler."""
         reply = self._ask({"op": "profile"}, timeout)
         try:
-            ran = [(str(name)[:200], float(us)) for name, us in reply["ran"]]
-            return ran, [str(name)[:200] for name in reply["launched"]]
-        except (KeyError, TypeError, ValueError) as error:
+            return Profiled(
+                ran=[(str(name)[:200], float(us)) for name, us in reply["ran"]],
+                launched=[str(name)[:200] for name in reply["launched"]],
+                compiled={
+                    str(name)[:200]: {str(key)[:20]: int(value) for key, value in told.items()}
+                    for name, told in reply["compiled"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
 
     def collect(self, number: int, timeout: float) -> Returned:

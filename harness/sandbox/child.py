@@ -234,7 +234,9 @@ class _Session:
             self.synchronize()
         finally:
             events = self.profiler.stop()
-        return {"ran": self.profiler.ran(events)[:10_000], "launched": self.witness.kernels[:10_000]}
+        launched = self.witness.kernels[:10_000]
+        compiled = {name: self.witness.compiled.get(name, {}) for name in list(dict.fromkeys(launched))[:100]}
+        return {"ran": self.profiler.ran(events)[:10_000], "launched": launched, "compiled": compiled}
 
     def collect(self, number: int, results_at: int, watch: list[int]) -> dict[str, Any]:
         self._look()

@@ -38,6 +38,8 @@ class Witness:
         self.guards: Guards | None = None
         self.kernels: list[str] = []
         """Names of the compiled kernels that were launched, since `watching` or `forget` (GPU)."""
+        self.compiled: dict[str, dict[str, int]] = {}
+        """By name, what each of them takes: `warps`, `registers`, `spills`, `shared` (GPU)."""
         self._around: list[bool] = []
         """The launches that are under way, outermost first: is it a kernel's own (not an autotuner's)?"""
         self._ledger = Ledger()
@@ -75,6 +77,8 @@ class Witness:
             name = getattr(result, "name", None)
             if launches and isinstance(name, str):
                 self.kernels.append(name)
+                if name not in self.compiled:
+                    self.compiled[name] = _takes(result)
             return result
 
         owner.run = run
@@ -103,6 +107,18 @@ class Witness:
                 return False
             frame = frame.f_back  # type: ignore[assignment]
         return False
+
+
+def _takes(compiled: Any) -> dict[str, int]:
+    """What Triton knows of a compiled kernel, once it was launched."""
+    metadata = getattr(compiled, "metadata", None)
+    told = {
+        "warps": getattr(metadata, "num_warps", None),
+        "registers": getattr(compiled, "n_regs", None),
+        "spills": getattr(compiled, "n_spills", None),
+        "shared": getattr(metadata, "shared", None),
+    }
+    return {name: value for name, value in told.items() if isinstance(value, int)}
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

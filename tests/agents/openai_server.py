@@ -33,8 +33,15 @@ class Handler(BaseHTTPRequestHandler):
         with owner.lock:
             owner.requests.append(request)
             owner.headers.append(dict(self.headers.items()))
+            owner.times.append(time.monotonic())
             behaviour = owner.script.pop(0) if owner.script else owner.fallback
-        behaviour(self, request)
+            owner.in_flight += 1
+            owner.most_in_flight = max(owner.most_in_flight, owner.in_flight)
+        try:
+            behaviour(self, request)
+        finally:
+            with owner.lock:
+                owner.in_flight -= 1
 
     def send(self, code: int, body: str, headers: dict[str, str] | None = None) -> None:
         """A whole response."""
@@ -46,11 +53,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def begin_stream(self) -> None:
+    def begin_stream(self, headers: dict[str, str] | None = None) -> None:
         """Head of a streamed response; its end is the end of the connection."""
         self.close_connection = True
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
+        for name, value in {"content-type": "text/event-stream", **(headers or {})}.items():
+            self.send_header(name, value)
         self.send_header("connection", "close")
         self.end_headers()
 
@@ -76,6 +84,9 @@ class OpenAIServer:
         self.fallback = fallback or status(500)
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.times: list[float] = []
+        """When each request came, by the monotonic clock."""
+        self.in_flight = self.most_in_flight = 0
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.owner = self
@@ -96,19 +107,25 @@ class OpenAIServer:
         return [request["messages"][-1]["content"] for request in self.requests]
 
 
-def chunk(text: str | None = None, finish: str | None = None, usage: dict[str, int] | None = None) -> str:
+def chunk(text: str | None = None, finish: str | None = None, usage: dict[str, Any] | None = None) -> str:
     """One event's data."""
     choices = [{"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish}]
     data = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "tiny-001"}
     return json.dumps({**data, "choices": [] if usage else choices, "usage": usage})
 
 
-def answer(text: str, usage: dict[str, int] | None = USAGE, finish: str = "stop", delay: float = 0.0) -> Behaviour:
+def answer(
+    text: str,
+    usage: dict[str, Any] | None = USAGE,
+    finish: str = "stop",
+    delay: float = 0.0,
+    headers: dict[str, str] | None = None,
+) -> Behaviour:
     """A right answer, streamed in pieces."""
 
     def play(handler: Handler, request: dict[str, Any]) -> None:
         time.sleep(delay)
-        handler.begin_stream()
+        handler.begin_stream(headers)
         for start in range(0, len(text), 40):
             handler.event(chunk(text[start : start + 40]))
         handler.event(chunk(finish=finish))
@@ -129,12 +146,19 @@ def by_role(**answers: Callable[[dict[str, Any]], str]) -> Behaviour:
     return play
 
 
-def status(code: int, message: str = "trouble", retry_after: str | None = None, error_code: str = "") -> Behaviour:
+def status(
+    code: int,
+    message: str = "trouble",
+    retry_after: str | None = None,
+    error_code: str = "",
+    headers: dict[str, str] | None = None,
+) -> Behaviour:
     """An error in the protocol's form."""
 
     def play(handler: Handler, request: dict[str, Any]) -> None:
         body = json.dumps({"error": {"message": message, "type": "error", "code": error_code or None}})
-        handler.send(code, body, {"retry-after": retry_after} if retry_after is not None else {})
+        wait = {"retry-after": retry_after} if retry_after is not None else {}
+        handler.send(code, body, {**wait, **(headers or {})})
 
     return play
 

@@ -155,6 +155,7 @@ def test_every_turn_is_written_down_whole(tmp_path):
         "geak/generator.j2",
         "geak/reflector.j2",
         "geak/optimizer.j2",
+        "geak/critic.j2",
     }
 
 

@@ -6,13 +6,14 @@ import importlib.util
 import pickle
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 from openai_server import OpenAIServer, answer, cut, garbled, no_stream, stalls, status, torn
 
 from agents.models.openai import OpenAIModel
-from agents.models.retry import Failure, Patience, retry_after
+from agents.models.retry import Failure, Patience, limit_reset, retry_after
 from harness.errors import ModelTrouble, UsageError
 from harness.solver import Message, Model
 
@@ -225,3 +226,148 @@ def test_waits_grow_within_bounds():
     waits = [patience.wait(Failure("x")) for _ in range(5)]
     assert waits[4] is None
     assert all(2**i / 2 <= wait <= 2**i for i, wait in enumerate(waits[:4]))
+
+
+def details(cached=None, reasoning=None):
+    """Usage as OpenAI tells it."""
+    return {
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+
+
+@pytest.mark.parametrize(
+    ("usage", "prices", "cached", "reasoning", "dollars"),
+    [
+        (details(600, 150), {"prompt_price": 2.0, "completion_price": 8.0}, 600, 150, 2000 + 1600),
+        (
+            details(600, 150),
+            {"prompt_price": 2.0, "cached_price": 0.5, "completion_price": 8.0},
+            *(600, 150, 800 + 300 + 1600),
+        ),
+        (details(), {"prompt_price": 2.0, "cached_price": 0.5, "completion_price": 8.0}, None, None, None),
+        (details(), {"prompt_price": 2.0, "completion_price": 8.0}, None, None, 2000 + 1600),
+        (details(600, 150), {"cached_price": 0.5, "completion_price": 8.0}, 600, 150, None),
+        (details(600, 150), {"prompt_price": 2.0, "cached_price": 0.5}, 600, 150, None),
+        (
+            {"prompt_tokens": 1000, "completion_tokens": 200, "prompt_cache_hit_tokens": 400},
+            {"prompt_price": 0.0, "cached_price": 0.0, "completion_price": 0.0},
+            *(400, None, 0.0),
+        ),
+        (
+            {"prompt_tokens": "many", "completion_tokens": -1, "prompt_tokens_details": "?"},
+            {"prompt_price": 1.0, "completion_price": 1.0},
+            *(None, None, None),
+        ),
+    ],
+    ids=[
+        "no price of its own",
+        "a price of its own",
+        "priced but not told",
+        "not told",
+        "no prompt price",
+        "no completion price",
+        "deepseek's name, free",
+        "nonsense",
+    ],
+)
+def test_cached_and_reasoning_tokens(usage, prices, cached, reasoning, dollars):
+    with OpenAIServer([answer("x", usage=usage)]) as server:
+        told = model(server, **prices).complete(ASK).usage
+    assert (told.cached_tokens, told.reasoning_tokens) == (cached, reasoning)
+    assert told.dollars == (None if dollars is None else pytest.approx(dollars / 1e6))
+
+
+USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "400ms"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "waits"),
+    [
+        (USED_UP, True),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "0.4"}, True),
+        ({**USED_UP, "x-ratelimit-remaining-requests": "1"}, False),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, False),
+    ],
+    ids=["requests", "tokens", "one left", "no time"],
+)
+def test_a_limit_that_is_used_up_holds_back_the_next_request(headers, waits):
+    with OpenAIServer([answer("x", headers=headers), answer("y")]) as server:
+        client = model(server)
+        client.complete(ASK)
+        client.complete(ASK)
+    first, second = server.times
+    assert (second - first >= 0.35) is waits
+
+
+def test_a_limit_holds_back_all_threads():
+    with OpenAIServer([answer("x", headers=USED_UP)], fallback=answer("y")) as server:
+        client = model(server)
+        client.complete(ASK)
+        with ThreadPoolExecutor(4) as pool:
+            replies = list(pool.map(lambda _: client.complete(ASK).text, range(4)))
+    assert replies == ["y"] * 4
+    assert all(each - server.times[0] >= 0.35 for each in server.times[1:])
+
+
+def test_a_limit_told_with_a_429_holds_back_the_retry():
+    with OpenAIServer([status(429, headers=USED_UP), answer("x")]) as server:
+        assert model(server).complete(ASK).text == "x"
+    assert server.times[1] - server.times[0] >= 0.35
+
+
+def test_a_limit_past_the_deadline_ends_at_once():
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1h"}
+    with OpenAIServer([answer("x", headers=headers), answer("y")]) as server:
+        client = model(server, deadline=2.0)
+        client.complete(ASK)
+        began = time.monotonic()
+        with pytest.raises(ModelTrouble, match="used up, and the next request allowed in 3600 s"):
+            client.complete(ASK)
+    assert time.monotonic() - began < 1.0 and len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(2, 2), (None, 6)])
+def test_requests_in_flight(concurrency, most):
+    with OpenAIServer(fallback=answer("x", delay=0.3)) as server:
+        client = model(server, concurrency=concurrency)
+        with ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(lambda _: client.complete(ASK).text, range(6)))
+    assert replies == ["x"] * 6 and server.most_in_flight == most
+
+
+def test_no_place_before_the_deadline():
+    with OpenAIServer(fallback=answer("x", delay=1.0)) as server:
+        client = model(server, concurrency=1, deadline=0.5)
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.submit(client.complete, ASK), pool.submit(client.complete, ASK)
+            troubles = [str(each.exception()) for each in (first, second)]
+    assert len(server.requests) == 1 and any("all places for requests were taken" in each for each in troubles)
+
+
+def test_a_failed_try_gives_its_place_back():
+    with OpenAIServer([status(500), cut("def"), answer("x")]) as server:
+        assert model(server, concurrency=1).complete(ASK).text == "x"
+
+
+def test_limit_reset_forms():
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def reset(text, left="0"):
+        return limit_reset({"x-ratelimit-remaining-tokens": left, "x-ratelimit-reset-tokens": text}, now)
+
+    assert reset("6m0s") == 360.0 and reset("1h2m3.5s") == 3723.5 and reset("120ms") == pytest.approx(0.12)
+    assert reset("7") == 7.0 and reset("2026-01-01T00:00:30Z") == 30.0 and reset("2025-01-01T00:00:00Z") == 0.0
+    assert reset(str(now.timestamp() + 9)) == 9.0 and reset(str(1000 * now.timestamp() + 9000)) == pytest.approx(9.0)
+    assert reset("-3") is None and reset("") is None and reset("soon") is None and reset("inf") is None
+    assert reset("9", left="1") is None and reset("9", left="-1") == 9.0 and reset("9", left="?") is None
+    both = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "3s"}
+    assert limit_reset({**both, "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "5s"}, now) == 5.0
+    assert limit_reset({}, now) is None
+
+
+def test_a_named_key_is_needed_at_any_address():
+    with pytest.raises(UsageError, match="set NO_SUCH_KEY"):
+        OpenAIModel("tiny", base_url="http://127.0.0.1:1/v1", api_key_variable="NO_SUCH_KEY")

@@ -47,6 +47,17 @@ def test_the_same_kernel_is_as_fast_as_itself(judge: Judge, doubled: Task) -> No
     assert timing.judge_us is not None and timing.judge_us > timing.candidate_us
 
 
+def test_what_its_kernels_take_is_told(judge: Judge, doubled: Task) -> None:
+    (timing,) = judge.judge(doubled, doubled.reference).timings
+    (kernel,) = timing.kernels
+    assert kernel.name == "_doubled" and kernel.launches == 1 and kernel.warps == 4 and kernel.spills == 0
+    assert kernel.registers is not None and 8 <= kernel.registers <= 64
+    assert kernel.time_us is not None and 0.5 * timing.candidate_us < kernel.time_us < 1.5 * timing.candidate_us
+    assert kernel.occupancy is None or 0.4 < kernel.occupancy <= 1.0
+    assert timing.bandwidth is not None and judge.peaks is not None
+    assert 0.3 * judge.peaks.bandwidth < timing.bandwidth < 1.5 * judge.peaks.bandwidth
+
+
 def test_four_times_the_work_is_a_quarter_of_the_speed(judge: Judge, doubled: Task) -> None:
     verdict = judge.judge(doubled, candidate(SLOW))
     assert verdict.outcome is Outcome.RIGHT, verdict.reason

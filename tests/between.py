@@ -1,0 +1,65 @@
+"""How much two processes of the same kernel differ: what a single comparison's interval can't show.
+
+    python -m tests.between moe_gemm:5 rmsnorm_bwd:7 [--device=cuda] [--pairs=3] [--again=3]
+
+For each `TASK:WORKLOAD` (its number, from 0) pairs of fresh processes run the task's reference, and each pair is timed
+several times, its inputs sent afresh. One line a pair: the speedups of one over the other. If they vary within a line,
+memory's places make the difference; if between lines only, the processes do.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness.device import find_device
+from harness.judge.judge import Judge
+from harness.judge.timing import time_workload
+from harness.sandbox.candidate import CandidateProcess
+from harness.suite import load_suite
+from harness.task import Case, Rng, Task
+
+SUITE = Path(__file__).resolve().parent.parent / "suites" / "rocm"
+
+
+def pair(judge: Judge, task: Task, case: Case, again: int) -> list[float]:
+    """Speedups of the reference over itself, in one pair of processes."""
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(CandidateProcess(judge.parent, judge.limits.sandbox, judge.device.torch)) for _ in "ab"
+        ]
+        for each in sides:
+            each.load(task.reference, task.entry_point, 120.0)
+        found = []
+        for number in range(again):
+            inputs = task.make_inputs(case, Rng(number, judge.device.torch))
+            rng = random.Random(number)
+            timed = time_workload(task, case, inputs, *sides, judge.device, judge.peaks, judge.timing, rng)
+            found.append(timed.speedup)
+        return found
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table."""
+    options = dict(each.lstrip("-").split("=", 1) for each in arguments if each.startswith("--"))
+    suite = load_suite(SUITE)
+    with Judge(find_device(options.get("device", "cuda"))) as judge:
+        judge.start()
+        for name in (each for each in arguments if not each.startswith("--")):
+            task = suite.task(name.partition(":")[0])
+            case = task.timed(judge.device.interpreted)[int(name.partition(":")[2] or 0)]
+            print(f"{task.name} {case.id}", flush=True)
+            pairs = [pair(judge, task, case, int(options.get("again", 3))) for _ in range(int(options.get("pairs", 3)))]
+            for speedups in pairs:
+                print("    " + "  ".join(f"{each:.4f}" for each in speedups))
+            within = statistics.mean(statistics.pstdev(each) for each in pairs)
+            between = statistics.pstdev(statistics.mean(each) for each in pairs)
+            print(f"    standard deviation within pairs {within:.4f}, of pairs' means {between:.4f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
