@@ -104,8 +104,9 @@ class ReflexionSolver:
         source = extract_code(reply.text, task.entry_point)
         known = memory.known(source) if source is not None else None
         if source is None:
-            cut = "was cut at the length limit before any code came" if reply.finish_reason == "length" else ""
-            feedback = no_code(f"The answer {cut or 'held no code'}. Answer with one complete Python file.")
+            cut = reply.finish_reason == "length"
+            why = "was cut at the length limit before any code came" if cut else "held no code"
+            feedback = no_code(f"The answer {why}. Answer with one complete Python file.", cut)
         else:
             feedback = known.feedback if known is not None else bench.evaluate(source)
         parent = last.number if last is not None else None

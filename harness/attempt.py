@@ -8,7 +8,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.device import Device
@@ -53,6 +53,16 @@ def wants_reference(solver: Solver, model: Model | None) -> bool:
 def uses_model(solver: Solver) -> bool:
     """Does this solver call a model at all?"""
     return bool(getattr(solver, "uses_model", True))
+
+
+def metered(solver: Solver) -> bool:
+    """Do all its model calls go through the workbench? One that asks models of its own has `metered = False`."""
+    return bool(getattr(solver, "metered", True))
+
+
+_UNKNOWN: dict[str, Any] = dict.fromkeys(
+    ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "dollars")
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,7 @@ def _perform_once(
             verdict = bench.grade(solution)
             (folder / "solution.py").write_text(solution.source, encoding="utf-8", errors="backslashreplace")
         (folder / "verdict.json").write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
-        usage = bench.usage
+        usage = bench.usage if metered(solver) else replace(bench.usage, **_UNKNOWN)
         spent = Spent(
             evaluations=bench.evaluations,
             calls=usage.calls,
@@ -134,6 +144,9 @@ def _perform_once(
             dollars=usage.dollars,
             model_seconds=usage.seconds,
             seconds=time.monotonic() - begin,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            saved_dollars=usage.saved_dollars,
         )
         origin = solution.origin if solution else ""
         return _record(

@@ -63,6 +63,12 @@ class Spent:
     model_seconds: float = 0.0
     seconds: float = 0.0
     """Wall time of the whole attempt."""
+    cached_tokens: int | None = None
+    """Of the prompt tokens: those that the provider took from its own cache."""
+    reasoning_tokens: int | None = None
+    """Of the completion tokens: those of thinking that is not shown."""
+    saved_dollars: float | None = 0.0
+    """What answers from a cache of model calls once cost; not among `dollars`."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class CommandSolver:
 
     name: ClassVar[str] = "command"
     uses_model: ClassVar[bool] = False
+    metered: ClassVar[bool] = False
+    """The program may ask models of its own."""
 
     run: str = ""
     """The program and its arguments, quoted as in a shell; commas and colons need a script."""

@@ -28,13 +28,18 @@ BLANK: Mapping[str, object] = MappingProxyType(
 class NoCodeError(Exception):
     """The answer held no code; the message says so in words for the Reflector."""
 
+    def __init__(self, reason: str, cut: bool = False) -> None:
+        super().__init__(reason)
+        self.cut = cut
+
 
 def _write(ask: Ask, entry_point: str, **values: object) -> str:
     reply = ask(TEMPLATE, **{**BLANK, **values})
     source = extract_code(reply.text, entry_point)
     if source is None:
-        why = "was cut at the length limit before any code came" if reply.finish_reason == "length" else "held no code"
-        raise NoCodeError(f"The answer {why}. Answer with one complete Python file in one ```python fence.")
+        cut = reply.finish_reason == "length"
+        why = "was cut at the length limit before any code came" if cut else "held no code"
+        raise NoCodeError(f"The answer {why}. Answer with one complete Python file in one ```python fence.", cut)
     return source
 
 

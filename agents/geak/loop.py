@@ -58,6 +58,8 @@ class Draft:
     parent: int | None = None
     repairs: int = 0
     review: str = ""
+    cut: bool = False
+    """There is no source because the answer ended at its length limit."""
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Loop:
     def _judge(self, turn: int, descendant: int, draft: Draft) -> None:
         known = self.memory.known(draft.source) if draft.source is not None else None
         if draft.source is None:
-            feedback = no_code(draft.trouble)
+            feedback = no_code(draft.trouble, draft.cut)
         elif known is not None:
             feedback = known.feedback
         else:
@@ -191,7 +193,7 @@ class Loop:
         try:
             draft = replace(draft, source=write())
         except generator.NoCodeError as trouble:
-            return replace(draft, trouble=str(trouble))
+            return replace(draft, trouble=str(trouble), cut=trouble.cut)
         if not self.limits.critic:
             return draft
         assert draft.source is not None

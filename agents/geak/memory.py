@@ -58,9 +58,10 @@ class Version:
         return {**asdict(self), "right": self.right, "speedup": self.speedup}
 
 
-def no_code(reason: str) -> Feedback:
-    """What stands for the judge's word where there is nothing to judge."""
-    return Feedback(outcome=Outcome.NO_CODE, call=False, right=False, message=reason, speedup=None)
+def no_code(reason: str, cut: bool = False) -> Feedback:
+    """What stands for the judge's word where there is nothing to judge. `cut`: the answer ended at its length limit."""
+    outcome = Outcome.CUT if cut else Outcome.NO_CODE
+    return Feedback(outcome=outcome, call=False, right=False, message=reason, speedup=None)
 
 
 @dataclass

@@ -10,8 +10,9 @@ messages and the sample's number. Modes:
 Kept is what the model gave as a whole; trouble never is. An answer that the model itself ended early (`length`) is
 whole: the same question would end there again, and a replay has to meet it.
 
-A prompt that tells measured times is another question once they are measured anew: a solver that shows the model how
-fast its kernels were can be replayed as far as its prompts come out the same.
+A prompt that tells measured times is another question once they are measured anew. A replay therefore takes, where the
+very question is missing, the newest answer to one that differs in its numbers alone: same model, same words, same
+sample. A solver that shows the model how fast its kernels were can be replayed as long as they rank as they did.
 
 An answer from the cache says so (`Reply.cached`) and costs nothing now: no dollars, no seconds. Its tokens stay what
 they were, and what it once cost is in `Usage.saved_dollars`, which a budget counts: a repeated run ends where the first
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -40,7 +42,11 @@ APPLICATION = 0x4B41_4D43
 VERSION = 1
 PATIENCE = 60.0
 """Seconds to wait for other processes that write."""
-_TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, likeness TEXT NOT NULL, answer TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS by_likeness ON answers (likeness)",
+)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 class Keyed(Model, Protocol):
@@ -68,8 +74,15 @@ class Cache:
 
     def get(self, key: str) -> Reply | None:
         """The answer kept under a key."""
+        return self._one("SELECT answer FROM answers WHERE key = ?", key)
+
+    def like(self, likeness: str) -> Reply | None:
+        """The newest answer to a question that differs in its numbers alone."""
+        return self._one("SELECT answer FROM answers WHERE likeness = ? ORDER BY rowid DESC LIMIT 1", likeness)
+
+    def _one(self, query: str, parameter: str) -> Reply | None:
         with self._use("read") as database:
-            row = database.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+            row = database.execute(query, (parameter,)).fetchone()
         if row is None:
             return None
         try:
@@ -81,10 +94,11 @@ class Cache:
                 "ask for it again with --model-cache=refresh"
             ) from None
 
-    def put(self, key: str, reply: Reply) -> None:
+    def put(self, key: str, likeness: str, reply: Reply) -> None:
         """Keep an answer, in place of any that was there."""
+        row = (key, likeness, json.dumps(asdict(reply)))
         with self._use("written") as database, database:
-            database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(asdict(reply))))
+            database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", row)
 
     @contextmanager
     def _use(self, what: str) -> Iterator[sqlite3.Connection]:
@@ -115,7 +129,8 @@ class Cache:
         with database:
             database.execute("BEGIN IMMEDIATE")
             if self._strange(database) == "":  # another process may have been first
-                database.execute(_TABLE)
+                for statement in _TABLES:
+                    database.execute(statement)
                 database.execute(f"PRAGMA application_id = {APPLICATION}")
                 database.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -143,8 +158,10 @@ class CachedModel:
 
     def complete(self, messages: Sequence[Message], *, sample: int = 0) -> Reply:
         """The answer, kept or new. Raises `ModelTrouble`, in a replay for one that is missing."""
-        key = self.key(messages, sample)
+        key, likeness = self.keys(messages, sample)
         kept = self.cache.get(key) if self.cache.mode != "refresh" else None
+        if kept is None and self.cache.mode == "replay":
+            kept = self.cache.like(likeness)
         if kept is not None:
             usage = replace(kept.usage, dollars=0.0, seconds=0.0, saved_dollars=kept.usage.dollars)
             return replace(kept, usage=usage, cached=True)
@@ -155,13 +172,19 @@ class CachedModel:
                 "--model-cache=auto"
             )
         reply = self.inner.complete(messages, sample=sample)
-        self.cache.put(key, reply)
+        self.cache.put(key, likeness, reply)
         return reply
 
-    def key(self, messages: Sequence[Message], sample: int) -> str:
-        """Of one call."""
-        parts = {"settings": self.settings(), "messages": [asdict(each) for each in messages], "sample": sample}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    def keys(self, messages: Sequence[Message], sample: int) -> tuple[str, str]:
+        """Of one call: its own, and the one that it shares with calls that differ in the messages' numbers alone."""
+        asked = [(each.role, each.content) for each in messages]
+        alike = [(role, _NUMBER.sub("#", content)) for role, content in asked]
+        return _digest(self.settings(), asked, sample), _digest(self.settings(), alike, sample)
+
+
+def _digest(settings: dict[str, Any], messages: Sequence[tuple[str, str]], sample: int) -> str:
+    parts = {"settings": settings, "messages": messages, "sample": sample}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _journal_ahead(database: sqlite3.Connection) -> None:

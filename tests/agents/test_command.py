@@ -417,6 +417,9 @@ def test_from_the_command_line(tmp_path):
     row = json.loads((tmp_path / "run" / "results.jsonl").read_text())
     assert row["attempt"]["solver"] == "command:run=sh agent.sh,seconds=120" and row["attempt"]["model"] == ""
     assert row["origin"] == "sh: exit code 0, 2 evaluations" and row["spent"]["evaluations"] == 2
+    assert row["spent"]["dollars"] is None and row["spent"]["prompt_tokens"] is None, (
+        "what it asks of models is unknown"
+    )
     assert refused.code == 4 and "command: the program 'agent.sh' is not executable" in refused.text
 
 

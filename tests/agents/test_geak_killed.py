@@ -1,4 +1,5 @@
-"""`kill -9` in every role, then --resume: the same final state as without, and nothing is asked or judged twice."""
+"""`kill -9` in every role, then --resume: the same final state as without, and nothing is asked or judged twice. And a
+run that is replayed from a cache of model calls, judged anew, with nobody there to ask."""
 
 from __future__ import annotations
 
@@ -108,6 +109,13 @@ def state(run) -> dict[str, object]:
     }
 
 
+def times(run) -> list[float]:
+    """Of the right versions, µs."""
+    (path,) = run.glob("samples/*/solver/memory-1.json")
+    versions = json.loads(path.read_text())["versions"]
+    return [workload["time_us"] for each in versions for workload in each["feedback"]["workloads"]]
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("geak")
@@ -162,3 +170,14 @@ def test_killed_while_a_candidate_is_judged(place, undisturbed, warm: Warm) -> N
         ran = warm.pytest(*command(server, f"--resume={name}"), cwd=place)
     assert ran.code == 0, ran.text
     assert state(place / name) == undisturbed
+
+
+def test_replayed_with_the_server_gone(place, undisturbed, warm: Warm) -> None:
+    with OpenAIServer(fallback=Author().play) as server:
+        asked = command(server, "--model-cache-file=calls.sqlite")
+        ran = warm.pytest(*asked, "--run-dir=kept", cwd=place)
+        assert ran.code == 0, ran.text
+    ran = warm.pytest(*asked, "--model-cache=replay", "--run-dir=replayed", cwd=place)
+    assert ran.code == 0, ran.text
+    assert state(place / "kept") == state(place / "replayed") == undisturbed
+    assert times(place / "kept") != times(place / "replayed"), "it was judged anew"

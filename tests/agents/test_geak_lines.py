@@ -222,3 +222,16 @@ def test_the_memory_is_saved_whole_after_every_turn(tmp_path):
 def test_instances_save_memories_of_their_own(tmp_path):
     play(tmp_path, {"generator": [coded("a")]}, {"a": right(1.0)}, iterations=1, parallel=3)
     assert sorted(path.name for path in (tmp_path / "solver").iterdir()) == [f"memory-{n}.json" for n in (1, 2, 3)]
+
+
+def test_an_answer_that_was_cut_is_an_outcome_of_its_own(tmp_path):
+    class Cut(ScriptedModel):
+        def complete(self, messages, *, sample=0):
+            reply = super().complete(messages, sample=sample)
+            return type(reply)(reply.text, "length", reply.usage)
+
+    model = Cut(generator=["Let me think about"])
+    bench = make_bench(tmp_path, model)
+    assert GeakSolver(iterations=1).solve(TASK, bench) is None and bench.cut
+    bench.close()
+    assert events(tmp_path, "turn")[0]["version"]["feedback"]["outcome"] == "answer cut"

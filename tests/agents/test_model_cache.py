@@ -111,10 +111,26 @@ def test_a_miss_in_a_replay_is_trouble_that_says_what_to_do(file):
     assert len(server.requests) == 1
 
 
+def test_a_replay_passes_over_numbers_and_nothing_else(file):
+    """Measured times in a prompt are others each time."""
+
+    def asked(text, sample=0, mode="auto"):
+        return model(server, file, mode).complete([Message("user", text)], sample=sample).text
+
+    with OpenAIServer([answer("first"), answer("second"), answer("third")]) as server:
+        assert asked("it took 1.5 µs") == "first" and asked("it took 1.7 µs") == "second"
+        assert asked("it took 0.2 s") == "third", "in no other mode"
+    assert asked("it took 1.5 µs", mode="replay") == "first", "the very question counts most"
+    assert asked("it took 31e-2 µs", mode="replay") == "second", "then the newest"
+    for text, sample in (("it took 1.5 ms", 0), ("it took µs", 0), ("it took 31 µs", 1)):
+        with pytest.raises(ModelTrouble, match="no answer to this call"):
+            asked(text, sample, "replay")
+
+
 def test_a_replay_needs_no_key_and_no_package(file):
     url = "http://127.0.0.1:9/v1"
     made = OpenAIModel("tiny", base_url=url, cache_file=file)
-    made._asked.cache.put(made._asked.key(ASK, 0), made._asked.inner and _reply("kept"))
+    made._asked.cache.put(*made._asked.keys(ASK, 0), made._asked.inner and _reply("kept"))
     program = (
         "import sys; sys.modules['openai'] = None\n"
         "from agents.models.openai import OpenAIModel\n"
@@ -136,7 +152,7 @@ def _reply(text):
 def test_odd_text_comes_back_as_it_was(file):
     text = "\ud800 a\0b \u2028 ü\r\n"
     cache = Cache(file, "auto")
-    cache.put("k", _reply(text))
+    cache.put("k", "l", _reply(text))
     assert cache.get("k").text == text and cache.get("other") is None
 
 
@@ -147,7 +163,7 @@ def test_a_file_that_is_no_cache_is_one_line(file, kind):
     elif kind == "folder":
         file.mkdir()
     elif kind == "torn":
-        Cache(file, "auto").put("k", _reply("x"))
+        Cache(file, "auto").put("k", "l", _reply("x"))
         file.write_bytes(file.read_bytes()[:50] + b"\xff" * 4000)
     else:
         with sqlite3.connect(file) as database:
@@ -173,8 +189,8 @@ def test_no_file_to_replay_and_no_folder_to_write(tmp_path):
 def test_a_file_that_breaks_in_use_is_no_wrong_kernel(file):
     cache = Cache(file, "auto")
     with sqlite3.connect(file) as database:
-        database.execute("INSERT INTO answers VALUES ('bad', '{')")
-        database.execute('INSERT INTO answers VALUES (\'old\', \'{"text": "x", "usage": {}, "strange": 1}\')')
+        database.execute("INSERT INTO answers VALUES ('bad', '', '{')")
+        database.execute('INSERT INTO answers VALUES (\'old\', \'\', \'{"text": "x", "usage": {}, "strange": 1}\')')
     database.close()
     for key in ("bad", "old"):
         with pytest.raises(InfrastructureError, match="--model-cache=refresh"):
@@ -192,7 +208,7 @@ from harness.solver import Reply
 sys.stdin.read()
 cache = Cache(Path(sys.argv[1]), "auto")
 for number in range(40):
-    cache.put(f"{sys.argv[2]}-{number}", Reply(sys.argv[2] * 2000))
+    cache.put(f"{sys.argv[2]}-{number}", "", Reply(sys.argv[2] * 2000))
     assert cache.get(f"{sys.argv[2]}-{number}").text == sys.argv[2] * 2000
 """
 
@@ -213,7 +229,7 @@ def test_many_processes_and_threads_at_once(file):
     assert all(cache.get(f"{name}-{number}").text == name * 2000 for name in "abcd" for number in range(40))
     writing = Cache(file, "auto")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: writing.put(f"t-{number}", _reply("t")), range(100)))
+        list(pool.map(lambda number: writing.put(f"t-{number}", "", _reply("t")), range(100)))
     assert all(writing.get(f"t-{number}") for number in range(100))
 
 
