@@ -86,7 +86,7 @@ def test_branch(tmp_path, name: str) -> None:
     turns = events(tmp_path, "turn")
     assert "".join(each["kind"][0] for each in turns) == walk.kinds
     assert tag_of(solution.source) == f"v{walk.result}"
-    speeds = [each["version"]["speedup"] for each in turns]
+    speeds = [each["version"]["speedup"] and round(each["version"]["speedup"], 9) for each in turns]
     assert speeds == list(walk.speeds[: len(walk.kinds)])
     if walk.parents:
         assert tuple(each["version"]["parent"] for each in turns) == walk.parents
@@ -96,7 +96,7 @@ def test_branch(tmp_path, name: str) -> None:
     roles = [prompt.strip().rpartition("Role: ")[2] for prompt in server.prompts()]
     assert roles == [role for kind in walk.kinds for role in asks[kind]]
     memory = json.loads((tmp_path / "solver" / "memory-1.json").read_text())
-    assert [each["speedup"] for each in memory["versions"]] == speeds
+    assert [each["speedup"] and round(each["speedup"], 9) for each in memory["versions"]] == speeds
     best = max((speed for speed in speeds if speed is not None), default=None)
     assert memory["best"] == (None if best is None else speeds.index(best) + 1)
 
