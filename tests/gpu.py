@@ -5,8 +5,9 @@
 
 Parts: `tests` (those marked `gpu`), `exploits` (the corpus), `mutants`, `checks` and `limits` (the doctor on suite
 rocm: mutants, what else may run side by side, and what is timed), `cost` (the reference judged with and without walls
-and watching; `cost1/2` and `cost2/2` are halves of it, for two GPUs), and any solver (suite rocm judged with it). By
-default tests, exploits, mutants, checks, limits, reference, nop and geak. `--only` chooses tasks as pytest's `-k` does.
+and watching), and any solver (suite rocm judged with it). `cost1/2` and `cost2/2`, `geak1/2` and `geak2/2` are halves,
+for two GPUs. By default tests, exploits, mutants, checks, limits, reference, nop and geak. `--only` chooses tasks as
+pytest's `-k` does.
 Records go to OUT (environment variable) or `runs/`; what is recorded there already, by a command that was cut short, is
 continued. After `--seconds` all that still runs is interrupted, and what was found by then is told.
 """
@@ -86,26 +87,29 @@ def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
             chosen = f"({checks}) and ({only})" if only else checks
             found.append(Part(name, ("suites/rocm", "--doctor", f"-n{many}", "-k", chosen, *common), out))
         elif name.startswith("cost"):
-            chosen = _tests(name.removeprefix("cost"))
+            chosen = _tests(name.removeprefix("cost"), "reference")
             ways = [("guarded", ()), ("unguarded", ("--unguarded",))]
             for way, more in ways[:: -1 if name == "cost2/2" else 1]:
                 arguments = (*chosen, "--solver=reference", "--benchmark-disable", "-n4", *more, *common)
                 found.append(Part(f"{name}-{way}", arguments, out))
         else:
-            run = ("suites/rocm", f"--solver={name}", "--benchmark-disable", "-k", only)
+            solver = name[:-3] if name.endswith(("1/2", "2/2")) else name
+            chosen = _tests(name.removeprefix(solver), solver)
+            run = (*chosen, f"--solver={solver}", "--benchmark-disable", "-k", only)
             good = (0,) if name == "reference" else (0, 1)
-            found.append(Part(f"run-{name}", (*run, f"-n{SOLVERS.get(name, 4)}", *common), out, good))
+            many = SOLVERS.get(solver.partition(":")[0], 4)
+            found.append(Part(f"run-{name}", (*run, f"-n{many}", *common), out, good))
     return found
 
 
-def _tests(half: str) -> list[str]:
-    """What pytest is to collect: suite rocm, or every second task of it (`1/2`, `2/2`) with the solver `reference`."""
+def _tests(half: str, solver: str) -> list[str]:
+    """What pytest is to collect: suite rocm, or every second task of it (`1/2`, `2/2`)."""
     if not half:
         return ["suites/rocm"]
     tasks = sorted(path.parent.name for path in (ROOT / "suites" / "rocm").glob("*/task.py"))
     stages = ("call_accuracy", "execution_accuracy", "speedup")
     chosen = tasks[int(half[0]) - 1 :: 2]
-    return [f"suites/rocm/test_rocm.py::test_{stage}[{task}-reference]" for task in chosen for stage in stages]
+    return [f"suites/rocm/test_rocm.py::test_{stage}[{task}-{solver}]" for task in chosen for stage in stages]
 
 
 def run(part: Part, end: float) -> Ended:
