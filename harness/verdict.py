@@ -178,6 +178,10 @@ class Verdict:
     """Wall time of the judgement."""
     timing_seconds: float = 0.0
     """The part of it that timing took, workloads' first calls and waiting for the device included."""
+    held_seconds: float = 0.0
+    """The part of it in which the device was held alone."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds by what was done, each moment counted once; see `harness.judge.stopwatch`."""
     slowest: tuple[str, float] | None = None
     """The case that took longest, its compilation and check included, and its seconds."""
     failed_on: str | None = None

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from harness.device import find_device
 from harness.judge.judge import Judge
-from harness.judge.timing import time_workload
+from harness.judge.stopwatch import Stopwatch
+from harness.judge.timing import Sides, time_workload
 from harness.sandbox.candidate import CandidateProcess
 from harness.suite import load_suite
 from harness.task import Case, Rng, Task
@@ -37,7 +38,9 @@ def pair(judge: Judge, task: Task, case: Case, again: int) -> list[float]:
         for number in range(again):
             inputs = task.make_inputs(case, Rng(number, judge.device.torch))
             rng = random.Random(number)
-            timed = time_workload(task, case, inputs, *sides, judge.device, judge.peaks, judge.timing, rng)
+            timed = time_workload(
+                task, case, inputs, Sides(*sides), judge.device, judge.peaks, judge.timing, rng, Stopwatch()
+            )
             found.append(timed.speedup)
         return found
 

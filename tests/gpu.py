@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ def main(arguments: list[str]) -> int:
 
 def table(folder: Path) -> str:
     """One line an attempt, and what all workloads of 20 µs and more say together."""
-    lines, timings, warned = [], [], 0
+    lines, timings, warned, phases, held, whole = [], [], 0, Counter[str](), 0.0, 0.0
     for text in (folder / "results.jsonl").read_text().splitlines():
         record = json.loads(text)
         verdict = record["verdict"] or {"outcome": "owed", "reason": record["error"], "timings": [], "speedup": None}
@@ -172,7 +173,12 @@ def table(folder: Path) -> str:
         )
         lines += [f"    {warning[:140]}" for warning in verdict.get("warnings", [])]
         warned += bool(verdict.get("warnings"))
+        phases.update(verdict.get("phases", {}))
+        held, whole = held + verdict.get("held_seconds", 0.0), whole + verdict.get("seconds", 0.0)
         timings += [{**timing, "task": record["attempt"]["task"]} for timing in verdict["timings"]]
+    if whole:
+        share = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in phases.most_common())
+        lines.append(f"last judgements: {whole:.1f} s, the device held alone for {held:.1f} s; {share}")
     long = [timing for timing in timings if timing["reference_us"] >= 20]
     off = sorted(long, key=lambda timing: -abs(timing["speedup"] - 1))
     if off:

@@ -15,6 +15,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -117,14 +118,18 @@ class Judge:
         trial = Trial(self, task, source, seed, scope, alone)
         try:
             trial.read()
-            with CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process:
+            with ExitStack() as stack:
+                with trial.watch("start"):
+                    process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch)
+                    stack.enter_context(process)
                 try:
                     trial.call_all(process)
                     if scope.timed:
                         trial.weigh_accuracy()
                         trial.time_all(process)
                 finally:
-                    trial.testimony = process.testify()
+                    with trial.watch("end"):
+                        trial.testimony = process.testify()
             found = Finding(Outcome.RIGHT, trial.praise())
         except CandidateFailed as failure:
             found = Finding(failure.outcome, failure.reason, failure.detail)
@@ -155,6 +160,8 @@ class Judge:
             seed=seed,
             seconds=time.monotonic() - start,
             timing_seconds=trial.timing_seconds,
+            held_seconds=round(trial.watch.held, 3),
+            phases=trial.watch.phases(),
             slowest=trial.slowest,
             failed_on=trial.failed_on if found.outcome is not Outcome.RIGHT else None,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),

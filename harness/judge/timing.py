@@ -17,7 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,7 @@ from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
 from harness.judge.occupancy import kernels
 from harness.judge.statistics import Ratio, paired_ratio
+from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess
 from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
@@ -90,6 +91,14 @@ class _Profile:
     kernels: tuple[Kernel, ...] = ()
 
 
+@dataclass(frozen=True)
+class Sides:
+    """The two processes."""
+
+    reference: CandidateProcess
+    candidate: CandidateProcess
+
+
 @dataclass
 class _Side:
     """One of the two that are timed."""
@@ -102,24 +111,29 @@ def time_workload(
     task: Task,
     case: Case,
     inputs: Inputs,
-    reference: CandidateProcess,
-    candidate: CandidateProcess,
+    sides: Sides,
     device: Device,
     peaks: Peaks | None,
     limits: TimingLimits,
     rng: random.Random,
+    watch: Stopwatch,
 ) -> Timing:
     """Time one workload. Raises CandidateFailed if the candidate fails, is wrong, or claims what can't be."""
-    rounds = _Rounds(task, case, inputs, reference, candidate, device, limits, rng)
-    rounds.warm_up()
+    rounds = _Rounds(task, case, inputs, sides, device, limits, rng, watch)
+    with watch("first timed calls"):
+        rounds.warm_up()
     with rounds.alone():
-        ratio = rounds.run()
-        if rounds.contradiction() is not None:  # a busy host can look like a lie; one who lies does it again
-            rounds.forget()
+        with watch("rounds"):
             ratio = rounds.run()
-        found = rounds.profile()
-        rounds.trim()
-    rounds.release()
+            if rounds.contradiction() is not None:  # a busy host can look like a lie; one who lies does it again
+                rounds.forget()
+                ratio = rounds.run()
+        with watch("profile"):
+            found = rounds.profile()
+        with watch("giving memory back"):
+            rounds.trim()
+    with watch("giving memory back"):
+        rounds.release()
     contradiction = rounds.contradiction()
     if contradiction is not None:
         raise CandidateFailed(Outcome.IMPLAUSIBLE, f"on {case.id} {contradiction}")
@@ -140,14 +154,15 @@ class _Rounds:
         task: Task,
         case: Case,
         inputs: Inputs,
-        reference: CandidateProcess,
-        candidate: CandidateProcess,
+        sides: Sides,
         device: Device,
         limits: TimingLimits,
         rng: random.Random,
+        stopwatch: Stopwatch,
     ) -> None:
         self.task, self.case, self.inputs, self.device, self.limits, self.rng = task, case, inputs, device, limits, rng
-        self.sides = {"reference": _Side(reference), "candidate": _Side(candidate)}
+        self.stopwatch = stopwatch
+        self.sides = {"reference": _Side(sides.reference), "candidate": _Side(sides.candidate)}
         self.watched = limits.watched and not device.interpreted
         names = list(inputs)
         self.rolled = [
@@ -195,11 +210,15 @@ class _Rounds:
     def alone(self) -> Iterator[None]:
         """Hold the device's lease; waiting for it takes nothing off the stage's time."""
         asked = time.monotonic()
-        with lease(self.device.uuid):
+        with ExitStack() as stack:
+            with self.stopwatch("waiting for the device"):
+                stack.enter_context(lease(self.device.uuid))
+            stack.enter_context(self.stopwatch.holding())
             self.begin += time.monotonic() - asked
             yield
             if not self.device.interpreted:
-                torch.cuda.empty_cache()  # checks take much for a moment
+                with self.stopwatch("giving memory back"):
+                    torch.cuda.empty_cache()  # checks take much for a moment
 
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
@@ -279,6 +298,10 @@ class _Rounds:
 
     def _bare_round(self) -> None:
         """One long block of each without a flush, in random order."""
+        with self.stopwatch("bare rounds"):
+            self._bare_blocks()
+
+    def _bare_blocks(self) -> None:
         shortest = min(side.clocks.claims[-1] for side in self.sides.values())
         most = max(1, min(self.fit, BARE_CALLS, int(self.limits.block_us / shortest)))
         most = min(most, max(self.calls, BARE_BYTES // max(1, self.moved)))
@@ -316,9 +339,12 @@ class _Rounds:
                 name: redrawn(value, drawn[number]) if place in self.rolled else value
                 for place, (name, value) in enumerate(self.inputs.items())
             }
-            returned = self.sides["candidate"].process.collect(number, self._left())
-            expected, kind = expect(self.task, fresh), self.device.torch.partition(":")[0]
-            difference, _ = compare(self.task, fresh, expected, returned, kind)
+            with self.stopwatch("collecting"):
+                returned = self.sides["candidate"].process.collect(number, self._left())
+            with self.stopwatch("oracle"):
+                expected, kind = expect(self.task, fresh), self.device.torch.partition(":")[0]
+            with self.stopwatch("comparison"):
+                difference, _ = compare(self.task, fresh, expected, returned, kind)
             if difference is not None:
                 raise CandidateFailed(wrong or difference.outcome, f"on {self.case.id}: {difference.sentence}")
 

@@ -8,7 +8,7 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.integrity import read_evidence, read_names, read_source
+from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Rng, Task
@@ -64,6 +65,7 @@ class Trial:
         self.worst: float | None = None
         self.timings: list[Timing] = []
         self.timing_seconds = 0.0
+        self.watch = Stopwatch()
         self.testimony = Testimony()
         self.accuracy: Accuracy | None = None
         self._errors: dict[str, Measured] = {}
@@ -107,7 +109,8 @@ class Trial:
         """Call and execution: every case, the smallest first."""
         task, scope = self.task, self.scope
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
-        process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
+        with self.watch("load"):
+            process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = [
             *((case, False) for case in sorted(task.cases, key=lambda case: task.least_cost(case).bytes)),
@@ -136,7 +139,9 @@ class Trial:
         judge = self.judge
         begin = time.monotonic()
         try:
-            self._time_workloads(process, judge.reference_process(self.task))
+            with self.watch("reference"):
+                reference = judge.reference_process(self.task)
+            self._time_workloads(process, reference)
         finally:
             self.timing_seconds = time.monotonic() - begin
 
@@ -146,9 +151,11 @@ class Trial:
             rng = random.Random(self._seed(case, "timing"))
             try:
                 with self._memory_for(case):
-                    inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
+                    with self.watch("inputs"):
+                        inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
+                    sides = timing.Sides(reference, process)
                     timed = timing.time_workload(
-                        self.task, case, inputs, reference, process, judge.device, judge.peaks, judge.timing, rng
+                        self.task, case, inputs, sides, judge.device, judge.peaks, judge.timing, rng, self.watch
                     )
                     inputs.clear()
             except CandidateFailed:
@@ -167,7 +174,9 @@ class Trial:
             yield
             return
         asked = time.monotonic()
-        with reserve(device.uuid, timing.memory_needed(self.task, case), self.judge.pool):
+        with ExitStack() as stack:
+            with self.watch("waiting for memory"):
+                stack.enter_context(reserve(device.uuid, timing.memory_needed(self.task, case), self.judge.pool))
             self._deadline += time.monotonic() - asked
             yield
             torch.cuda.empty_cache()
@@ -184,9 +193,9 @@ class Trial:
 
     def weigh_accuracy(self) -> None:
         """How exact it is beside the reference, once it is known to be right."""
-        self.accuracy = accuracy.weigh(
-            self._errors, accuracy.reference_errors(self.task, self.judge.device, self._call_reference)
-        )
+        with self.watch("reference"):
+            errors = accuracy.reference_errors(self.task, self.judge.device, self._call_reference)
+        self.accuracy = accuracy.weigh(self._errors, errors)
 
     def _call_reference(self, case: Case, seed: int) -> tuple[Expected, Returned, list[str]]:
         inputs = self.task.make_inputs(case, Rng(seed, self.judge.device.torch))
@@ -239,7 +248,10 @@ class Trial:
     def _oracles_turn(self) -> Iterator[None]:
         """The lease: oracles of workloads take much memory for a moment, in higher precision."""
         asked = time.monotonic()
-        with lease(self.judge.device.uuid):
+        with ExitStack() as stack:
+            with self.watch("waiting for the device"):
+                stack.enter_context(lease(self.judge.device.uuid))
+            stack.enter_context(self.watch.holding())
             self._deadline += time.monotonic() - asked
             yield
             torch.cuda.empty_cache()
@@ -254,7 +266,8 @@ class Trial:
         turn: AbstractContextManager[None],
     ) -> tuple[Returned, CandidateFailed | None]:
         task, device = self.task, self.judge.device
-        inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
+        with self.watch("inputs"):
+            inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
         results_room, watch = self._needs(inputs)
         left = self._deadline - time.monotonic()
         if left <= 0:
@@ -265,14 +278,17 @@ class Trial:
             )
         chosen = configuration if device.interpreted else None
         try:
-            returned = process.call(inputs, results_room, watch, left, chosen)
+            with self.watch("calls"):
+                returned = process.call(inputs, results_room, watch, left, chosen)
         except CandidateFailed as failure:
             self.failed_on = self.failed_on or case.id
             raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None
         with turn:
-            expected = expect(task, inputs)
-            difference, error = compare(task, inputs, expected, returned, self._device_type)
-            difference = difference or gaps_written(inputs, returned)
+            with self.watch("oracle"):
+                expected = expect(task, inputs)
+            with self.watch("comparison"):
+                difference, error = compare(task, inputs, expected, returned, self._device_type)
+                difference = difference or gaps_written(inputs, returned)
             first = difference is None and case.id not in self._errors
             measured = accuracy.measure(task, expected, returned, list(inputs)) if first else None
             del expected
