@@ -11,7 +11,7 @@ import torch
 from harness.dtypes import dtype_name
 from harness.sandbox.candidate import Foreign, Placed, Returned
 from harness.sandbox.wire import span
-from harness.task import Inputs, Task
+from harness.task import Bound, Inputs, Task
 from harness.verdict import Outcome
 
 
@@ -110,10 +110,11 @@ def _values(task: Task, name: str, got: torch.Tensor, value: torch.Tensor) -> tu
         if bool(wrong.any()):
             return _report(name, wrong, torch.zeros_like(wrong, dtype=torch.float64), exact=True), float("inf")
         return None, 0.0
-    have, want = got.to(torch.float64), value.to(torch.float64)
-    if got.is_floating_point():
-        want_in_format = want.to(got.dtype).to(torch.float64)
-        want = torch.where(torch.isinf(want_in_format), want_in_format, want)
+    if got.numel() > PART:
+        worst_of_parts = _worst_by_parts(got, value, bound)
+        if worst_of_parts is not None and worst_of_parts <= 1.0:
+            return None, worst_of_parts
+    have, want = _both(got, value)
     for kind, mask in (("NaN", torch.isnan), ("infinite", torch.isinf)):
         differs = mask(have) != mask(want)
         if kind == "infinite":
@@ -126,9 +127,9 @@ def _values(task: Task, name: str, got: torch.Tensor, value: torch.Tensor) -> tu
             return Difference(Outcome.NON_FINITE, sentence), float("inf")
     finite = torch.isfinite(want)
     want, have = torch.where(finite, want, 0.0), torch.where(finite, have, 0.0)
-    allowed = want.abs().mul(bound.rtol).add(_scale(want, finite).mul(bound.atol)).add(_smallest(got.dtype))
-    error = (have - want).abs()
-    share = torch.where(error == 0, 0.0, error.div(allowed))  # where nothing is allowed, 0/0 would hide all else
+    squares = want.square()
+    whole = squares.sum().div(finite.sum().clamp(min=1)).sqrt()
+    error, share = _share_of_allowed(have, want, finite, squares, whole, bound, _smallest(got.dtype))
     worst = float(share.max())
     if worst > 1.0:
         return _report(name, share > 1.0, share, exact=False, error=error), worst
@@ -141,14 +142,67 @@ _FLOOR = 1e-3
 """No row's scale is below this share of the whole tensor's: what should cancel to zero leaves some rounding."""
 
 
-def _scale(want: torch.Tensor, finite: torch.Tensor) -> torch.Tensor:
-    """The magnitude that `atol` is a share of; broadcasts to `want`. See `harness.task.Bound`."""
-    squares = want.square()
-    whole = squares.sum().div(finite.sum().clamp(min=1)).sqrt()
-    if want.dim() < 2 or want.shape[-1] < _WIDE:
-        return whole
-    rows = squares.sum(-1, keepdim=True).div(finite.sum(-1, keepdim=True).clamp(min=1)).sqrt()
-    return torch.maximum(rows, whole * _FLOOR)
+def _both(got: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is there and what is wanted, in fp64; what the output's format can't hold is wanted as infinity."""
+    have, want = got.to(torch.float64), value.to(torch.float64)
+    if got.is_floating_point():
+        want_in_format = want.to(got.dtype).to(torch.float64)
+        want = torch.where(torch.isinf(want_in_format), want_in_format, want)
+    return have, want
+
+
+def _share_of_allowed(
+    have: torch.Tensor,
+    want: torch.Tensor,
+    finite: torch.Tensor,
+    squares: torch.Tensor,
+    whole: torch.Tensor,
+    bound: Bound,
+    smallest: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Errors, and what share they are of what is allowed; see `harness.task.Bound`. `whole` is the magnitude of all
+    values, `squares` are those of `want`."""
+    scale = whole
+    if want.dim() >= 2 and want.shape[-1] >= _WIDE:
+        rows = squares.sum(-1, keepdim=True).div(finite.sum(-1, keepdim=True).clamp(min=1)).sqrt()
+        scale = torch.maximum(rows, whole * _FLOOR)
+    allowed = want.abs().mul(bound.rtol).add(scale.mul(bound.atol)).add(smallest)
+    error = (have - want).abs()
+    return error, torch.where(error == 0, 0.0, error.div(allowed))  # where nothing is allowed, 0/0 would hide all else
+
+
+PART = 1 << 23
+"""Values that are compared at a time: a comparison takes some ten times their memory, in fp64."""
+
+
+def _worst_by_parts(got: torch.Tensor, value: torch.Tensor, bound: Bound) -> float | None:
+    """The worst share of what is allowed, as `_values` has it, in little memory; None where NaN or infinity differ, or
+    rows are too long to be cut between."""
+    wide = got.dim() >= 2 and got.shape[-1] >= _WIDE
+    if wide and got.shape[-1] > PART:
+        return None
+    shape = (-1, got.shape[-1]) if wide else (-1,)
+    got, value = got.reshape(shape), value.reshape(shape)
+    step = max(1, PART // got.shape[-1]) if wide else PART
+    parts = [slice(start, start + step) for start in range(0, got.shape[0], step)]
+    total = torch.zeros((), dtype=torch.float64, device=got.device)
+    count, strange, worst = total.clone(), torch.zeros((), dtype=torch.bool, device=got.device), total.clone()
+    for part in parts:
+        have, want = _both(got[part], value[part])
+        strange |= (torch.isnan(have) != torch.isnan(want)).any()
+        infinite = torch.isinf(have) | torch.isinf(want)
+        strange |= (infinite & (have != want)).any()
+        finite = torch.isfinite(want)
+        total += torch.where(finite, want, 0.0).square().sum()
+        count += finite.sum()
+    whole = total.div(count.clamp(min=1)).sqrt()
+    for part in parts:
+        have, want = _both(got[part], value[part])
+        finite = torch.isfinite(want)
+        want, have = torch.where(finite, want, 0.0), torch.where(finite, have, 0.0)
+        _, share = _share_of_allowed(have, want, finite, want.square(), whole, bound, _smallest(got.dtype))
+        worst = torch.maximum(worst, share.max())
+    return None if bool(strange) else float(worst)
 
 
 def _smallest(dtype: torch.dtype) -> float:
