@@ -50,6 +50,12 @@ def wants_reference(solver: Solver, model: Model | None) -> bool:
     return bool(wants(model)) if callable(wants) else False
 
 
+def shows_examples(solver: Solver, model: Model | None) -> bool:
+    """Does this solver, with this model, show references of other tasks?"""
+    shows = getattr(solver, "shows_examples", None)
+    return bool(shows(model)) if callable(shows) else False
+
+
 def uses_model(solver: Solver) -> bool:
     """Does this solver call a model at all?"""
     return bool(getattr(solver, "uses_model", True))

@@ -18,7 +18,7 @@ from typing import Any
 
 import harness
 from harness import registry
-from harness.attempt import Setting, perform, uses_model, view, wants_reference
+from harness.attempt import Setting, perform, shows_examples, uses_model, view, wants_reference
 from harness.device import Device, find_device
 from harness.engine.ahead import Ahead, Notice
 from harness.engine.judges import Judges, shared, usual
@@ -218,6 +218,9 @@ class Session:
         shown = [e.label for e in self.solvers if uses_model(e.solver) and wants_reference(e.solver, self.model)]
         if shown:
             lines.append(f"start: {', '.join(shown)} is shown the reference kernel and starts from it")
+        helped = [e.label for e in self.solvers if uses_model(e.solver) and shows_examples(e.solver, self.model)]
+        if helped:
+            lines.append(f"examples: {', '.join(helped)} is shown references of other tasks")
         if self.earlier is not None:
             lines.append(f"resumed: {self.earlier.folder}, {len(self.earlier.judged())} attempts judged before")
         return lines
@@ -243,6 +246,7 @@ class Session:
                     "options": each.options,
                     "uses_model": uses_model(each.solver),
                     "shows_reference": wants_reference(each.solver, model),
+                    "shows_examples": shows_examples(each.solver, model),
                 }
                 for each in self.solvers
             ],

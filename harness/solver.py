@@ -215,7 +215,8 @@ class Solver(Protocol):
     def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
         """The solution to grade; None: there is none (grades the best evaluated one, if any, else `no code`).
 
-        A solver that needs the reference has a method `wants_reference(model) -> bool`; the run then says so.
+        A solver that needs the reference has a method `wants_reference(model) -> bool`, one that shows its model the
+        references of other tasks `shows_examples(model) -> bool`; the run then says so.
         A solver without use for the run's model has the attribute `uses_model = False`; one that asks models of its own
         has `metered = False`: what it spends on them is unknown.
         """

@@ -26,7 +26,7 @@ from reports.statistics import (
 
 CONDITIONS = (
     *("suite", "suite_version", "suite_digest", "device", "device_kind", "clock", "isolation", "torch", "triton"),
-    *("driver", "environment", "options", "shows_reference", "language_model"),
+    *("driver", "environment", "options", "shows_reference", "shows_examples", "language_model"),
 )
 KEYS = ("solver", "model", *CONDITIONS)
 

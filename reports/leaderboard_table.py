@@ -36,6 +36,11 @@ def _total(rows: list[Row], *names: str) -> int:
 NOTES = (
     Note("solver", lambda r: r["shows_reference"] is True, lambda _: "Is shown the expert reference kernel."),
     Note(
+        "solver",
+        lambda r: r["shows_examples"] is True,
+        lambda _: "Is shown the expert reference of another task, none that is a near duplicate.",
+    ),
+    Note(
         "model",
         lambda r: r["language_model"] is False,
         lambda _: "Rule-based: stands in for a language model. Its figures say nothing of any language model.",

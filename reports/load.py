@@ -28,6 +28,7 @@ COLUMNS: dict[str, str] = {
     # under which conditions: `clock` is `device` or `interpreted`; True, False or None in the last two
     **dict.fromkeys(("device", "device_kind", "clock", "isolation", "torch", "triton", "driver"), "object"),
     **dict.fromkeys(("environment", "task_digest", "options", "shows_reference", "language_model"), "object"),
+    "shows_examples": "object",
     # what came of it: `status` is `judged` or `owed`; `recorded` says whether there is a line at all
     "status": "object",
     **dict.fromkeys(("planned", "recorded", "call", "execution", "timed"), "bool"),
@@ -89,6 +90,7 @@ def _columns(run: Run) -> dict[str, Column]:
     environment, language = _dict(about.get("environment")), _dict(about.get("model"))
     suites, solvers = _named(about.get("suites"), "name"), _named(about.get("solvers"), "label")
     shows = {label: _bool(entry.get("shows_reference")) for label, entry in solvers.items()}
+    helps = {label: _bool(entry.get("shows_examples")) for label, entry in solvers.items()}
     languages = {_text(language.get("name")): _bool(language.get("language_model"))}
     kind = _text(environment.get("device_kind"))
     interpreted = kind == "interpreter" if kind else "interpreted" in clocks
@@ -101,6 +103,7 @@ def _columns(run: Run) -> dict[str, Column]:
         "suite_version": [_text(_dict(suites.get(name)).get("version")) for name in suite],
         "suite_digest": [_text(_dict(suites.get(name)).get("digest")) for name in suite],
         "shows_reference": [shows.get(name) for name in solver],
+        "shows_examples": [helps.get(name) for name in solver],
         "language_model": [languages.get(name) for name in model],
         "planned": [key in plan for key in keys],
         **_conditions(environment, said["environment"]),

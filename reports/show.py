@@ -68,6 +68,7 @@ def _verdict(verdict: dict[str, Any], width: int) -> list[str]:
     parts += [f"warning: {clean(each)}" for each in _list(verdict.get("warnings"))]
     parts.append(f"cases passed: {verdict.get('cases_passed')} of {verdict.get('cases')}")
     parts += _accuracy(verdict.get("accuracy"))
+    parts += _time(verdict)
     timings = [each for each in _list(verdict.get("timings")) if isinstance(each, dict)]
     if timings:
         parts.append(terminal([_workloads(timings)], width).rstrip())
@@ -79,6 +80,16 @@ def _accuracy(found: Any) -> list[str]:
         return []
     mine, theirs, ratio = (_known(found.get(name)) for name in ("error", "reference_error", "ratio"))
     return [f"error: {mine}, the reference's {theirs}, {ratio} times it at most, on {clean(found.get('case'))}"]
+
+
+def _time(verdict: dict[str, Any]) -> list[str]:
+    """Where the judgement's time went; nothing in records of older versions."""
+    phases = verdict.get("phases")
+    if not isinstance(phases, dict) or not phases:
+        return []
+    told = ", ".join(f"{clean(name)} {_known(seconds)}" for name, seconds in phases.items())
+    whole, held = _known(verdict.get("seconds")), _known(verdict.get("held_seconds"))
+    return [f"judged in {whole} s, the device held alone for {held} s: {told}"]
 
 
 def _workloads(timings: list[dict[str, Any]]) -> Table:

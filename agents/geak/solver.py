@@ -80,6 +80,11 @@ class GeakSolver:
             return model is not None and not model.language_model
         return self.start == "reference"
 
+    def shows_examples(self, model: Model | None) -> bool:
+        """Whether first versions are written beside the reference of another task."""
+        asked = model is not None and model.language_model
+        return self.one_shot and self.corpus is None and asked and not self.wants_reference(model)
+
     def check(self, tasks: Sequence[TaskView], model: Model | None) -> None:
         """Raises UsageError where examples are to be shown and can't be found."""
         if tasks and self.one_shot and model is not None and model.language_model:

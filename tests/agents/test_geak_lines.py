@@ -163,6 +163,13 @@ def test_knowledge_and_example_are_shown_and_recorded_and_can_be_left_out(tmp_pa
     assert told["pages"] == {} and told["example"] is None and "was shown" not in solution.origin
 
 
+def test_a_run_says_whether_examples_are_shown(tmp_path):
+    language, rules = ScriptedModel(), ScriptedModel(language_model=False)
+    assert GeakSolver().shows_examples(language) and not GeakSolver().shows_examples(rules)
+    for options in ({"one_shot": False}, {"start": "reference"}, {"corpus": tmp_path / "own.jsonl"}):
+        assert not GeakSolver(**options).shows_examples(language)
+
+
 def test_rules_are_shown_neither(tmp_path):
     model = ScriptedModel(language_model=False, generator=[coded("a")])
     bench = make_bench(tmp_path, model, verdicts={"a": right(1.0)}, reference="REFERENCE = 1\n")

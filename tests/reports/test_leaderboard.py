@@ -57,6 +57,7 @@ def test_the_best_comes_first(build: Any, verdict: Callable[..., Any]) -> None:
         {"options": {"max_evaluations": 50}},
         {"options": {"max_evaluations": 5, "model_option": ["temperature=1", "top_p=0.9"]}},
         {"solvers": [{"label": "geak", "shows_reference": True}]},
+        {"solvers": [{"label": "geak", "shows_reference": False, "shows_examples": True}]},
         {"model": {"name": "m1", "language_model": False}},
     ],
 )
@@ -129,6 +130,14 @@ def test_rule_based_models_are_marked(build: Any, verdict: Callable[..., Any]) -
     assert set(cells["model"]) == {"offline (rule-based, starts from the reference) [2]", "-"}
     assert set(cells["solver"]) == {"direct [1]", "ref"}
     assert "reference kernel" in table.notes[0] and "Rule-based" in table.notes[1]
+
+
+def test_help_by_other_tasks_references_is_said(build: Any, verdict: Callable[..., Any]) -> None:
+    results = [(build.attempt("a", "geak"), verdict(1.0)), (build.attempt("a", "direct"), verdict(1.0))]
+    solvers = [{"label": "geak", "shows_examples": True}, {"label": "direct", "shows_examples": False}]
+    (table,) = leaderboard_tables(load([build.run(results, solvers=solvers)]))
+    assert set(next(each.cells for each in table.columns if each.header == "solver")) == {"geak [1]", "direct"}
+    assert table.notes[0] == "Is shown the expert reference of another task, none that is a near duplicate."
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -26,10 +26,13 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=60, **options)
 
 
+SPENT: dict[str, Any] = {"seconds": 3.5, "held_seconds": 0.25, "phases": {"calls": 2.0, "rounds": 0.75}}
+
+
 @pytest.fixture
 def run(build: Any, verdict: Callable[..., Any]) -> Any:
     results = [
-        (build.attempt("softmax"), verdict(1.5, 2.0, detail="line 1\n\tline 2")),
+        (build.attempt("softmax"), verdict(1.5, 2.0, detail="line 1\n\tline 2", **SPENT)),
         (build.attempt("softmax", sample=2), verdict(Outcome.VALUES, detail="    0.1 is not 0.2")),
         (build.attempt("rope"), None),
     ]
@@ -57,6 +60,7 @@ def test_show(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(run.folder), run.planned()[0].id]) == 0
     out = capsys.readouterr().out
     assert "right: Right on all cases." in out and "    line 1\n        line 2\n" in out
+    assert "judged in 3.5 s, the device held alone for 0.25 s: calls 2, rounds 0.75\n" in out
     assert "rows=1" in out and "rows=2" in out and "1.50 [1.43, 1.5" in out
     assert f"solution: {run.folder}/samples/rocm--softmax--geak--m1--1/solution.py\n" in out
     assert "transcript.jsonl (missing)" in out and "dollars 0.25" in out
