@@ -43,7 +43,7 @@ FLUSH_BYTES = 256 << 20
 SMALL_BYTES, CHECKED_CALLS = 16 << 20, 4
 """Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
 Which ones is drawn."""
-BARE_ROUNDS, BARE_CALLS, BARE_BYTES = 3, 40, 512 << 20
+BARE_ROUNDS, BARE_CALLS, BARE_BYTES = 3, 40, 1 << 30
 """Long blocks without a flush: how many, of how many calls at most, and what these may move where a common block moves
 no more. See `harness.judge.clocks`."""
 FEW_WORKLOADS = 4
