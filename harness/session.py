@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,15 @@ from harness.engine.ahead import Ahead, Notice
 from harness.engine.judges import Judges, shared, usual
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
-from harness.judge.judge import Judge, JudgeLimits
-from harness.judge.timing import INTERPRETED, TimingLimits
-from harness.options import MODEL_DEFAULT, Options
+from harness.judge.judge import Judge
+from harness.named import NamedSolver, make_judge, model_settings, named_model, named_solvers
+from harness.options import Options
 from harness.run import Attempt, Record, Run, now
 from harness.sandbox import isolation
 from harness.sandbox.levels import UNGUARDED
-from harness.solver import Model, Solver
+from harness.solver import Model
 from harness.suite import Suite, load_suite
 from harness.task import Task
-
-
-@dataclass(frozen=True)
-class NamedSolver:
-    """A solver with the label under which it stands in node ids and records."""
-
-    label: str
-    solver: Solver
-    options: dict[str, str]
 
 
 class Session:
@@ -62,8 +53,10 @@ class Session:
         options.check_isolation(self.isolation)
         if options.sanitizer:
             sanitizer.check_there(self.device)
-        self.solvers = _solvers(options)
-        self.model: Model | None = _model(options) if any(uses_model(each.solver) for each in self.solvers) else None
+        self.solvers = named_solvers(options)
+        self.model: Model | None = (
+            named_model(options) if any(uses_model(each.solver) for each in self.solvers) else None
+        )
         self._judge: Judge | Judges | None = None
         self._ahead: Ahead[Record] | None = None
         self._plan: Sequence[Attempt] = ()
@@ -254,7 +247,7 @@ class Session:
                 "name": model.name,
                 "language_model": model.language_model,
                 "base_url": self.options.base_url,
-                "settings": _settings(model),
+                "settings": model_settings(model),
             }
             if model is not None
             else None,
@@ -295,7 +288,7 @@ class Session:
                     f"{solver.label} has other options now than when {folder} was started: start a new run"
                 )
         settings = (about.get("model") or {}).get("settings")
-        if self.model is not None and settings not in (None, _settings(self.model)):
+        if self.model is not None and settings not in (None, model_settings(self.model)):
             raise UsageError(
                 f"the model's profile or address is not what it was when {folder} was started: start a new run"
             )
@@ -308,26 +301,6 @@ class Session:
                 f"({recorded.get('device')}, isolation {recorded.get('isolation')}; here "
                 f"{self.device.name}, isolation {self.isolation}): start a new run"
             )
-
-
-def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judge:
-    """A judge with the limits that the options set; candidates never see what is `hidden`."""
-    timing = INTERPRETED if device.interpreted else TimingLimits()
-    if options.timing_width is not None:
-        timing = replace(timing, width=options.timing_width)
-    limits = isolation.Limits()
-    if options.memory_limit:
-        limits = replace(limits, memory=int(options.memory_limit * (1 << 30)))
-    stage = options.stage_timeout or JudgeLimits.stage_seconds
-    timing = replace(timing, stage_seconds=stage)
-    return Judge(device, JudgeLimits(stage, limits, timing, not options.unguarded, bool(options.sanitizer)), hidden)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--model-option {text!r} is malformed: write KEY=VALUE")
-    return key, value
 
 
 _SESSION = "KERNEL_ASSAY_SESSION"
@@ -349,62 +322,3 @@ def check_writable(folder: Path) -> None:
         raise UsageError(
             f"the run folder {folder} can't be written ({error.strerror}): name another with --run-dir"
         ) from None
-
-
-def _solvers(options: Options) -> list[NamedSolver]:
-    found: list[NamedSolver] = []
-    wanted = {name: getattr(options, name) for name in ("iterations", "early_stop_threshold", "predictions")}
-    defaults = {name: value for name, value in wanted.items() if value is not None}
-    taken: set[str] = set()
-    for text in options.solver:
-        specification = registry.Specification.parse(text)
-        factory = registry.find(registry.SOLVERS, specification.target)
-        taken |= {name for name in defaults if registry.takes(factory, name)}
-        what, typed = f"solver {specification.target!r}", dict(specification.options)
-        given = registry.configured(typed, factory, defaults, what)
-        solver = registry.make(factory, given, defaults, what)
-        if not callable(getattr(solver, "solve", None)) or not isinstance(getattr(solver, "name", None), str):
-            raise UsageError(f"{specification.target!r} is no solver: it needs `name` and `solve(task, bench)`")
-        if given is not typed:
-            typed["config"] = Path(typed["config"]).stem
-        label = solver.name if not typed else f"{solver.name}:{','.join(f'{k}={v}' for k, v in typed.items())}"
-        if any(label == each.label for each in found):
-            raise UsageError(f"the solver {label!r} is given twice")
-        found.append(NamedSolver(label, solver, given))
-    for name in ("iterations", "early_stop_threshold"):
-        if name in defaults and name not in taken:
-            raise UsageError(f"--{name.replace('_', '-')}: none of the solvers has {name.replace('_', ' ')}")
-    if options.predictions is not None and not any(hasattr(each.solver, "predictions") for each in found):
-        raise UsageError("--predictions: only the solver replay takes it: add --solver=replay")
-    return found
-
-
-def _settings(model: Model) -> dict[str, Any] | None:
-    """What makes the model's answers what they are, where it says so; see `harness.solver.Model`."""
-    told = getattr(model, "settings", None)
-    return told() if callable(told) else None
-
-
-def _model(options: Options) -> Model:
-    """The model by entry-point name; any other name is one that an OpenAI-compatible server knows."""
-    name = options.model
-    if name is None and options.model_profile is None:
-        if options.base_url or os.environ.get("OPENAI_API_KEY"):
-            raise UsageError("name the model with --model=NAME (a key or --base-url is set), or use --model=offline")
-        name = MODEL_DEFAULT
-    given: dict[str, Any] = {"model": name, "base_url": options.base_url}
-    plugged = name is not None and (name in registry.names(registry.MODELS) or ".py:" in name)
-    target = name if name is not None and plugged else "openai"
-    if options.base_url and target != "openai":
-        raise UsageError(f"--base-url has no meaning for --model={name}")
-    factory = registry.find(registry.MODELS, target)
-    for parameter in ("profile", "cache", "cache_file"):
-        value = getattr(options, f"model_{parameter}")
-        if value is not None and not registry.takes(factory, parameter):
-            raise UsageError(f"--model-{parameter.replace('_', '-')} has no meaning for --model={name}")
-        given |= {parameter: value} if value is not None else {}
-    what = f"model {name!r}" if name is not None else f"the model of the profile {options.model_profile!r}"
-    model = registry.make(factory, dict(_pair(text) for text in options.model_option), given, what)
-    if not isinstance(model, Model):
-        raise UsageError(f"{name!r} is no model: it needs `name`, `language_model` and `complete(messages)`")
-    return model

@@ -24,10 +24,10 @@ from harness.doctor.finding import Check, Finding, Result
 from harness.doctor.record import ABOUT, DoctorRun
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
 from harness.judge import sanitizer
+from harness.named import make_judge
 from harness.options import Options
 from harness.run import now
 from harness.sandbox import isolation
-from harness.session import make_judge
 from harness.suite import Suite, load_suite
 from harness.task import Task
 

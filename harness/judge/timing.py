@@ -24,7 +24,7 @@ import torch
 
 from harness.device import Device, Peaks
 from harness.engine.lease import lease
-from harness.errors import InfrastructureError
+from harness.judge.blame import Blame
 from harness.judge.clocks import Bare, Clocks, lie, unseen
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
@@ -190,7 +190,7 @@ class _Rounds:
         """The first blocks, which compile: they are also the candidate's execution test at this size."""
         short = 0
         for name, side in self.sides.items():
-            with _blame(name, self.task, self.case):
+            with Blame(name, self.task, self.case):
                 flush = 0 if self.device.interpreted else FLUSH_BYTES
                 side.process.base(self.inputs, self.results_room, self.watch, flush, self._left())
                 drawn = self._shifts(self.calls if self.device.interpreted else 1)
@@ -224,7 +224,7 @@ class _Rounds:
         """The rounds, the device held alone."""
         limits, rng, device = self.limits, self.rng, self.device
         for name in {} if device.interpreted else self.sides:
-            with _blame(name, self.task, self.case):
+            with Blame(name, self.task, self.case):
                 self._block(name, self._shifts(self.calls))
         start = time.monotonic()
         early = rng.randrange(limits.few_rounds), rng.randrange(limits.min_rounds)
@@ -258,7 +258,7 @@ class _Rounds:
         if self.calls * self.moved <= BARE_BYTES:
             return
         for name, side in self.sides.items():
-            with _blame(name, self.task, self.case):
+            with Blame(name, self.task, self.case):
                 side.process.trim(self._left())
 
     def profile(self) -> _Profile:
@@ -266,7 +266,7 @@ class _Rounds:
         if not self.watched:
             return _Profile()
         process, drawn = self.sides["candidate"].process, self._shifts(1)
-        with _blame("candidate", self.task, self.case, timed=True):
+        with Blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.rolled, self.copied, self._left())
             seen = process.profile(self._left())
             found = account(seen.ran, seen.launched, self.task.moves_data)
@@ -281,14 +281,14 @@ class _Rounds:
     def release(self) -> None:
         """Have both give their memory back."""
         for name, side in self.sides.items():
-            with _blame(name, self.task, self.case):
+            with Blame(name, self.task, self.case):
                 side.process.release(self._left())
 
     def _round(self, check: bool) -> Ratio:
         """One block of each, in random order."""
         for name in self.rng.sample(sorted(self.sides), 2):
             drawn, clocks = self._shifts(self.calls), self.sides[name].clocks
-            with _blame(name, self.task, self.case, timed=True):
+            with Blame(name, self.task, self.case, timed=True):
                 samples, wall = self._block(name, drawn)
                 clocks.claims.append(statistics.median(samples) if samples else wall)
                 clocks.walls.append(wall)
@@ -308,7 +308,7 @@ class _Rounds:
         count, number = self.rng.randint(most - most // 4, most), self._bare_rounds()
         for name in self.rng.sample(sorted(self.sides), 2):
             drawn = self._shifts(count)
-            with _blame(name, self.task, self.case, timed=True):
+            with Blame(name, self.task, self.case, timed=True):
                 samples, wall = self._block(name, drawn, flush=False)
                 if samples:
                     self.sides[name].clocks.bare.append(
@@ -399,24 +399,3 @@ def _conclude(
         rate=cost.flops / candidate_us * 1e6 if cost.flops and not device.interpreted else None,
         kernels=found.kernels,
     )
-
-
-class _blame:
-    """Says whose failure it is: the reference's is trouble of the task or the machine; a candidate's is told with the
-    workload, and after the warm-up as a failure of the speedup stage."""
-
-    def __init__(self, name: str, task: Task, case: Case, timed: bool = False) -> None:
-        self.name, self.task, self.case, self.timed = name, task, case, timed
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, CandidateFailed) or error.reason.startswith(f"on {self.case.id}"):
-            return
-        if self.name == "reference":
-            raise InfrastructureError(
-                f"the reference of {self.task.name} failed on {self.case.id}: {error.reason}; mend its reference.py"
-            ) from error
-        outcome = Outcome.TIMING_FAILED if self.timed and error.outcome is not Outcome.PROTOCOL else error.outcome
-        raise CandidateFailed(outcome, f"on {self.case.id}: {error.reason}", error.detail) from error

@@ -35,13 +35,7 @@ class Handler(BaseHTTPRequestHandler):
             owner.headers.append(dict(self.headers.items()))
             owner.times.append(time.monotonic())
             behaviour = owner.script.pop(0) if owner.script else owner.fallback
-            owner.in_flight += 1
-            owner.most_in_flight = max(owner.most_in_flight, owner.in_flight)
-        try:
-            behaviour(self, request)
-        finally:
-            with owner.lock:
-                owner.in_flight -= 1
+        behaviour(self, request)
 
     def send(self, code: int, body: str, headers: dict[str, str] | None = None) -> None:
         """A whole response."""
@@ -86,7 +80,6 @@ class OpenAIServer:
         self.headers: list[dict[str, str]] = []
         self.times: list[float] = []
         """When each request came, by the monotonic clock."""
-        self.in_flight = self.most_in_flight = 0
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.owner = self

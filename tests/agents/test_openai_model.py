@@ -8,6 +8,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Lock
 
 import pytest
 from openai_server import OpenAIServer, answer, cut, garbled, no_stream, stalls, status, torn
@@ -331,11 +332,21 @@ def test_a_limit_past_the_deadline_ends_at_once():
 
 @pytest.mark.parametrize(("concurrency", "most"), [(2, 2), (None, 6)])
 def test_requests_in_flight(concurrency, most):
-    with OpenAIServer(fallback=answer("x", delay=0.3)) as server:
+    lock, at_once = Lock(), [0]
+
+    def counted(handler, request):  # only until the answer begins: its end is seen there before it is seen here
+        with lock:
+            at_once.append(at_once[-1] + 1)
+        time.sleep(0.3)
+        with lock:
+            at_once.append(at_once[-1] - 1)
+        answer("x")(handler, request)
+
+    with OpenAIServer(fallback=counted) as server:
         client = model(server, concurrency=concurrency)
         with ThreadPoolExecutor(6) as pool:
             replies = list(pool.map(lambda _: client.complete(ASK).text, range(6)))
-    assert replies == ["x"] * 6 and server.most_in_flight == most
+    assert replies == ["x"] * 6 and max(at_once) == most
 
 
 def test_no_place_before_the_deadline():
