@@ -1,6 +1,6 @@
 """How much two processes of the same kernel differ: what a single comparison's interval can't show.
 
-    python -m tests.between moe_gemm:5 rmsnorm_bwd:7 [--device=cuda] [--pairs=3] [--again=3]
+    python -m tests.between moe_gemm:3 rmsnorm_bwd:4 [--device=cuda] [--pairs=3] [--again=3]
 
 For each `TASK:WORKLOAD` (its number, from 0) pairs of fresh processes run the task's reference, and each pair is timed
 several times, its inputs sent afresh. One line a pair: the speedups of one over the other. If they vary within a line,
