@@ -9,7 +9,6 @@ gives no task's answer away.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -78,11 +77,6 @@ def page(name: str) -> Page:
     """The page of that name."""
     head, _, text = (files("agents.knowledge") / f"{name}.md").read_text(encoding="utf-8").partition("\n")
     return Page(name, head.removeprefix("# ").strip(), text.strip())
-
-
-def digest(shown: Sequence[Page]) -> str:
-    """Of several pages in their order, for the record."""
-    return hashlib.sha256("\n".join(f"{each.name} {each.digest}" for each in shown).encode()).hexdigest()[:16]
 
 
 def _specific(task: TaskView) -> list[str]:

@@ -228,6 +228,7 @@ class _Session:
 
     def profile(self) -> dict[str, Any]:
         self.witness.kernels.clear()
+        self.witness.compiled.clear()  # a kernel of the same name was compiled otherwise for other workloads
         self.profiler.start()
         try:
             self.results = [self.function(*self.sets[0])]

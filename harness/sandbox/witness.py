@@ -39,7 +39,7 @@ class Witness:
         self.kernels: list[str] = []
         """Names of the compiled kernels that were launched, since `watching` or `forget` (GPU)."""
         self.compiled: dict[str, dict[str, int]] = {}
-        """By name, what each of them takes: `warps`, `registers`, `spills`, `shared` (GPU)."""
+        """By name, what the first of them takes: `warps`, `registers`, `spills`, `shared` (GPU)."""
         self._around: list[bool] = []
         """The launches that are under way, outermost first: is it a kernel's own (not an autotuner's)?"""
         self._ledger = Ledger()
