@@ -12,7 +12,7 @@ from harness import registry
 from harness.device import Device
 from harness.errors import UsageError
 from harness.judge.judge import Judge, JudgeLimits
-from harness.judge.timing import INTERPRETED, TimingLimits
+from harness.judge.limits import INTERPRETED, TimingLimits
 from harness.options import MODEL_DEFAULT, Options
 from harness.sandbox import isolation
 from harness.solver import Model, Solver

@@ -16,7 +16,7 @@ import torch
 
 from harness.device import Device
 from harness.engine.lease import lease
-from harness.judge.timing import FLUSH_BYTES
+from harness.judge.rounds import FLUSH_BYTES
 from harness.task import Case, Rng, Task
 from harness.verdict import Timing
 

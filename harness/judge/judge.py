@@ -24,8 +24,9 @@ import torch
 from harness.device import Device, Peaks, measure_peaks
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
-from harness.judge import sanitizer, timing
+from harness.judge import sanitizer
 from harness.judge.integrity import Finding, weigh
+from harness.judge.limits import INTERPRETED, TimingLimits
 from harness.judge.trial import WHOLE, Scope, Trial
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess
 from harness.sandbox.isolation import Limits
@@ -47,7 +48,7 @@ class JudgeLimits:
     stage_seconds: float = 120.0
     """Wall time for all calls of one stage."""
     sandbox: Limits = field(default_factory=Limits)
-    timing: timing.TimingLimits | None = None
+    timing: TimingLimits | None = None
     """None: the defaults for the device."""
     guarded: bool = True
     """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
@@ -63,7 +64,7 @@ class Judge:
     def __init__(self, device: Device, limits: JudgeLimits | None = None, hidden: Iterable[Path] = ()) -> None:
         self.device = device
         limits = limits or JudgeLimits()
-        clock = limits.timing or (timing.INTERPRETED if device.interpreted else timing.TimingLimits())
+        clock = limits.timing or (INTERPRETED if device.interpreted else TimingLimits())
         most = str(STRONGEST) if limits.guarded else "process"
         self.timing = replace(clock, watched=limits.guarded)
         self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))

@@ -20,6 +20,7 @@ from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.integrity import read_evidence, read_names, read_source
+from harness.judge.rounds import Sides
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.wire import room
@@ -153,7 +154,7 @@ class Trial:
                 with self._memory_for(case):
                     with self.watch("inputs"):
                         inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
-                    sides = timing.Sides(reference, process)
+                    sides = Sides(reference, process)
                     timed = timing.time_workload(
                         self.task, case, inputs, sides, judge.device, judge.peaks, judge.timing, rng, self.watch
                     )

@@ -15,6 +15,7 @@ import torch
 
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
+from harness.sandbox.staging import DeviceArena, StagingUnavailable
 from harness.sandbox.wire import (
     MAX_MESSAGE,
     Arena,
@@ -32,6 +33,8 @@ from harness.verdict import Outcome
 
 GRACE = 10.0
 """Seconds in which a warden reports the end of its candidate."""
+_LEAST_SHARED, _KEPT_SHARED = 64 << 20, 256 << 20
+"""Bytes of a GPU that one process shares with the judge: at least, and at most between workloads."""
 
 
 class CandidateFailed(Exception):
@@ -109,7 +112,9 @@ class CandidateProcess:
     """`cpu` or `cuda:N`."""
     _channel: Channel = field(init=False, repr=False)
     _control: Channel = field(init=False, repr=False)
-    _arena: Arena | None = field(default=None, init=False, repr=False)
+    _arena: Arena | DeviceArena | None = field(default=None, init=False, repr=False)
+    _stages: bool = field(default=True, init=False)
+    """Is the device's memory shared? Where that was tried in vain, the host's is."""
     _results_at: int = field(default=0, init=False)
     _watch: list[int] = field(default_factory=list, init=False)
     _ended: bool = field(default=False, init=False)
@@ -129,9 +134,7 @@ class CandidateProcess:
         self._end()
         self._channel.close()
         self._control.close()
-        if self._arena is not None:
-            self._arena.close()
-            self._arena = None
+        self._drop_arena()
 
     def load(self, source: str, entry_point: str, timeout: float) -> None:
         """Execute the candidate's module."""
@@ -201,9 +204,16 @@ class CandidateProcess:
         """Let the process drop what the last block left."""
         self._ask({"op": "trim"}, timeout)
 
+    def move(self, ballast: int, timeout: float) -> None:
+        """Have what comes next lie elsewhere: all that the last block left is given back, and so many bytes taken."""
+        self._ask({"op": "move", "ballast": ballast}, timeout)
+
     def release(self, timeout: float) -> None:
-        """Let the process drop its inputs and outputs."""
-        self._ask({"op": "release"}, timeout)
+        """Let the process drop its inputs and outputs, and what it shares with the judge of a GPU's memory."""
+        much = self._arena is not None and self._arena.on_device and self._arena.size > _KEPT_SHARED
+        self._ask({"op": "release", "much": much}, timeout)
+        if much:
+            self._drop_arena()
 
     def testify(self) -> Testimony:
         """End the process, and say what it was seen doing."""
@@ -227,23 +237,60 @@ class CandidateProcess:
         values = list(inputs.values())
         tensors = [value for value in values if isinstance(value, torch.Tensor)]
         need = sum(room(tensor) for tensor in tensors) + results_room + sum(room(values[index]) for index in watch)
-        if self._arena is None or self._arena.size < need:
-            if self._arena is not None:
-                self._arena.close()
-            # Pages cost nothing until they are used, and used ones are worth keeping: leave room to grow.
-            self._arena = Arena.create(max(need, 2 * self._arena.size if self._arena is not None else 1 << 28))
-            self._ask({"op": "share", "size": self._arena.size}, 60.0, (self._arena.fd,))
+        arena = self._shared(need)
         args: list[dict[str, Any]] = []
         at = 0
         for value in values:
             if isinstance(value, torch.Tensor):
-                claim = write_tensor(self._arena, at, value, self.device != "cpu")
+                claim = write_tensor(arena, at, value, self.device != "cpu")
                 args.append({"t": claim})
                 at += aligned(claim["nbytes"])
             else:
                 args.append({"v": value})
         self._results_at, self._watch = at, watch
+        self._wait()
         return args
+
+    def _shared(self, need: int) -> Arena | DeviceArena:
+        """The memory in which both sides put tensors: the device's where that can be had, else the host's."""
+        if self._arena is not None and self._arena.size >= need:
+            return self._arena
+        before = self._arena.size if self._arena is not None else 0
+        self._drop_arena()
+        if self.device != "cpu" and self._stages:
+            self._arena = self._staged(max(need, _LEAST_SHARED))
+            self._stages = self._arena is not None
+        if self._arena is None:
+            # Pages cost nothing until they are used, and used ones are worth keeping: leave room to grow.
+            self._arena = Arena.create(max(need, 2 * before, 1 << 28))
+            self._ask({"op": "share", "size": self._arena.size}, 60.0, (self._arena.fd,))
+        return self._arena
+
+    def _staged(self, need: int) -> DeviceArena | None:
+        """Memory of the device that the process has mapped, too; None where that can't be had."""
+        try:
+            arena = DeviceArena.create(need, torch.device(self.device).index or 0)
+        except StagingUnavailable:
+            return None
+        try:
+            if self._ask({"op": "stage", "size": arena.size}, 60.0, (arena.fd,)).get("mapped") is True:
+                return arena
+        except BaseException:
+            arena.close()
+            raise
+        arena.close()
+        return None
+
+    def _drop_arena(self) -> None:
+        if self._arena is not None:
+            self._wait()
+            self._arena.close()
+            self._arena = None
+
+    def _wait(self) -> None:
+        """Until what was copied on the device is there: the other side does not wait for it."""
+        if self._arena is not None and self._arena.on_device:
+            torch.cuda.synchronize(self.device)
 
     def _unpack(self, reply: dict[str, Any]) -> Returned:
         try:
@@ -253,6 +300,7 @@ class CandidateProcess:
             raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
         except WireBroken as error:
             raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense: {error}") from error
+        self._wait()
         return self._made(outputs, after, reply)
 
     def _made(

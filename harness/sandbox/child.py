@@ -2,8 +2,8 @@
 
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
-`sys.modules` then. Messages, each answered by one: `share`, `load`, `call`, `base`, `arm`, `fire`, `times`,
-`profile`, `collect`, `trim`, `release`, `seal`.
+`sys.modules` then. Messages, each answered by one: `share`, `stage`, `load`, `call`, `base`, `arm`, `fire`, `times`,
+`profile`, `collect`, `trim`, `move`, `release`, `seal`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from harness.sandbox import ledger, tripwire
+from harness.sandbox import ledger, staging, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
@@ -29,7 +29,22 @@ from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tenso
 from harness.sandbox.witness import Witness, plain
 
 _MESSAGES = frozenset(
-    ["share", "load", "call", "base", "arm", "fire", "times", "profile", "collect", "trim", "release", "seal"],
+    {
+        "share",
+        "stage",
+        "load",
+        "call",
+        "base",
+        "arm",
+        "fire",
+        "times",
+        "profile",
+        "collect",
+        "trim",
+        "move",
+        "release",
+        "seal",
+    }
 )
 _SIGNALS = sorted(signal.Signals)
 SCRATCH = "/tmp/candidate"
@@ -38,9 +53,9 @@ _MOST_DEVICE_MEMORY = 0.16
 """Share of a GPU's memory that PyTorch gives a candidate: the reference, and others that are checked, need some too."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
-_SLEEP_CYCLES = 400_000
-"""About 0.2 ms on the device for each call of a block, in which the host gets ahead of it, so that launches don't stand
-between events."""
+_SLEEP_CYCLES, _SLEEP_CYCLES_A_CALL = 600_000, 150_000
+"""About 0.3 ms on the device for a block, and 0.08 ms for each call of it, in which the host gets ahead of the device,
+so that launches don't stand between events."""
 
 
 def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
@@ -76,7 +91,7 @@ class _Session:
         self.synchronize: Any = torch.cuda.synchronize
         self.sleep: Any = torch.cuda._sleep
         self.path = ""
-        self.arena: Arena | None = None
+        self.arena: Arena | staging.DeviceArena | None = None
         self.device = "cpu"
         self.function: Any = None
         self.witness, self.profiler = Witness(), Profiler(of_device=True)
@@ -87,10 +102,25 @@ class _Session:
         self.pairs: list[tuple[Any, Any]] = []
         """Events around each armed call."""
         self.flush: torch.Tensor | None = None
+        self.ballast: torch.Tensor | None = None
 
     def share(self, fd: int, size: int) -> dict[str, Any]:
+        self._drop_arena()
         self.arena = Arena(fd, size)
         return {}
+
+    def stage(self, fd: int, size: int) -> dict[str, Any]:
+        self._drop_arena()
+        try:
+            self.arena = staging.DeviceArena.open(fd, size, torch.device(self.device).index or 0)
+        except staging.StagingUnavailable:
+            return {"mapped": False}
+        return {"mapped": True}
+
+    def _drop_arena(self) -> None:
+        if self.arena is not None:
+            self.arena.close()
+        self.arena = None
 
     def load(self, source: str, entry_point: str, device: str) -> dict[str, Any]:
         folder = f"{SCRATCH}-{os.getpid()}"
@@ -109,6 +139,7 @@ class _Session:
             torch.set_num_threads(_COPY_THREADS)
             torch.cuda.init()  # type: ignore[no-untyped-call]
             torch.cuda.set_per_process_memory_fraction(_MOST_DEVICE_MEMORY)
+            staging.prepare()
         spec = importlib.util.spec_from_file_location("candidate", self.path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -121,8 +152,8 @@ class _Session:
 
     def _shut(self, folder: str) -> None:
         """The last thing before the candidate's code: from here on its acts are told, and what it replaces is known."""
-        for name in [each for each in sys.modules if each.partition(".")[0] == "harness"]:
-            del sys.modules[name]
+        for name in [each for each in sys.modules if each.partition(".")[0] in ("harness", "cuda")]:
+            del sys.modules[name]  # whoever imports them is seen
         if not self.watched:
             return
         ledger.lock(lambda sentence: self.evidence.report(tripwire.CHEATING, sentence))
@@ -178,6 +209,7 @@ class _Session:
         self.base_args = self._values(args)
         if flush and self.flush is None:
             self.flush = torch.empty(flush, dtype=torch.uint8, device=self.device)
+        self._synchronize()
         return {}
 
     def arm(self, shifts: list[int], rolled: list[int], copied: list[int]) -> dict[str, Any]:
@@ -212,7 +244,7 @@ class _Session:
                 seen["operations"] |= self.witness.operations
                 seen["moved"] |= self.witness.moved
             return {"evidence": self._evidence(**seen)}
-        self.sleep(_SLEEP_CYCLES * len(self.sets))
+        self.sleep(_SLEEP_CYCLES + _SLEEP_CYCLES_A_CALL * len(self.sets))
         for values, (start, end) in zip(self.sets, self.pairs, strict=True):
             if ground is not None:
                 ground.zero_()
@@ -249,9 +281,19 @@ class _Session:
             torch.cuda.empty_cache()  # others work on the device, too
         return {}
 
-    def release(self) -> dict[str, Any]:
-        self.base_args, self.flush = [], None
-        return self.trim()
+    def move(self, ballast: int) -> dict[str, Any]:
+        self.ballast = None
+        self.trim()
+        self.ballast = torch.empty(ballast, dtype=torch.uint8, device=self.device)
+        return {}
+
+    def release(self, much: bool = False) -> dict[str, Any]:
+        self.base_args, self.flush, self.ballast = [], None, None
+        self.trim()
+        if much:
+            self._synchronize()
+            self._drop_arena()
+        return {}
 
     def _values(self, args: list[Any], guards: Guards | None = None) -> list[Any]:
         values = [self._tensor(arg["t"]) if "t" in arg else arg["v"] for arg in args]
@@ -290,6 +332,7 @@ class _Session:
         for index in watch:
             claim, at = self._write(values[index], at)
             after.append(claim)
+        self._synchronize()  # the judge reads at once
         return {"outputs": outputs, "after": after}
 
     def _write(self, tensor: torch.Tensor, at: int) -> tuple[dict[str, Any], int]:

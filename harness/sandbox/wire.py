@@ -16,7 +16,7 @@ import select
 import socket
 import struct
 import time
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -116,8 +116,18 @@ class Channel:
         return data, fds
 
 
+class Shared(Protocol):
+    """Memory that both sides see."""
+
+    size: int
+    bytes: torch.Tensor
+    on_device: ClassVar[bool]
+
+
 class Arena:
     """Shared memory of fixed size; sealed, so that the other side can't cut it under the reader's feet."""
+
+    on_device: ClassVar[bool] = False
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd, self.size = fd, size
@@ -155,12 +165,12 @@ def room(tensor: torch.Tensor) -> int:
     return aligned(span(tensor) * tensor.element_size())
 
 
-def write_tensor(arena: Arena, at: int, tensor: torch.Tensor, on_gpu: bool) -> dict[str, Any]:
+def write_tensor(arena: Shared, at: int, tensor: torch.Tensor, on_gpu: bool) -> dict[str, Any]:
     """Put a tensor, with its strides, at byte `at`; returns the claim that describes it. `on_gpu` says where it really
     lies: under the interpreter's layer a tensor claims to be on a GPU."""
     flat = tensor.detach().as_strided((span(tensor),), (1,), tensor.storage_offset()).view(torch.uint8)
     target = arena.bytes[at : at + flat.numel()]
-    if on_gpu and flat.numel() > _STAGE_BYTES // 16:
+    if on_gpu and not arena.on_device and flat.numel() > _STAGE_BYTES // 16:
         _copy_staged(flat, target)
     else:
         target.copy_(flat)
@@ -185,7 +195,7 @@ def _copy_staged(source: torch.Tensor, target: torch.Tensor) -> None:
         target[start : start + part.numel()].copy_(staged)
 
 
-def read_tensor(arena: Arena, claim: dict[str, Any], device: str | torch.device = "cpu") -> torch.Tensor:
+def read_tensor(arena: Shared, claim: dict[str, Any], device: str | torch.device = "cpu") -> torch.Tensor:
     """A private copy of the tensor that a claim describes, on `device`. Raises WireBroken if the claim can't be."""
     name, shape, stride = claim.get("dtype"), _sizes(claim.get("shape")), _sizes(claim.get("stride"))
     place = _sizes([claim.get("at"), claim.get("nbytes")])

@@ -1,0 +1,40 @@
+"""How long and how precisely the judge times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TimingLimits:
+    """Of one workload."""
+
+    width: float = 0.01
+    """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
+    tell apart."""
+    min_rounds: int = 9
+    max_rounds: int = 60
+    places: int = 3
+    """In how many places of the device's memory each side's tensors lie during the least rounds: some are faster."""
+    calls: int = 20
+    """In a block, at most."""
+    few_calls: int = 4
+    """And at least, unless they are very long or large."""
+    block_us: float = 600.0
+    """In between, so many as come to this."""
+    longest_block_us: float = 20_000.0
+    seconds: float = 5.0
+    """Stop a workload's rounds after this time."""
+    stage_seconds: float = 120.0
+    """For one workload, compilation included: a candidate that needs longer fails the stage."""
+    few_rounds: int = 3
+    """Where `seconds` are spent, so many rounds are enough."""
+    block_share: float = 0.0625
+    """Of the device's memory: for inputs and outputs of one block. Candidate and reference hold one each, and other
+    processes compile and check meanwhile."""
+    watched: bool = True
+    """Hold the claims against the judge's clock, and look who does the work."""
+
+
+INTERPRETED = TimingLimits(width=0.05, min_rounds=3, max_rounds=5, places=1, calls=1, few_calls=1, seconds=1.0)
+"""Small rounds: interpreted times say little, however often they are taken."""
