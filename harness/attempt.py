@@ -8,11 +8,12 @@ import json
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.device import Device
 from harness.engine.judges import Judges
+from harness.engine.once import Once
 from harness.errors import BudgetSpent, InfrastructureError
 from harness.judge.judge import Judge
 from harness.run import Attempt, Record, Run, Spent, now
@@ -83,6 +84,8 @@ class Setting:
     """Digest of the environment."""
     seed: int | None
     """`--seed`: makes inputs and solvers' choices repeatable; None: fresh and secret."""
+    once: Once = field(default_factory=Once)
+    """What was judged by this command, and need not be again."""
 
 
 def perform(
@@ -117,14 +120,23 @@ def _perform_once(
     setting.judge.start()
     setting.run.note_device({**asdict(setting.judge.device), "peaks": setting.judge.describe_peaks()})
 
-    def judge(source: str) -> Verdict:
-        # By number within the attempt, so that a resumed attempt goes on with the seeds that it would have had.
-        seed = None if setting.seed is None else _derived(setting.seed, attempt.id, bench.judgements)
-        return setting.judge.judge(task, source, seed=seed)
+    same_as = ""
+
+    def judge(kind: str, source: str) -> Verdict:
+        nonlocal same_as
+        if setting.seed is not None:
+            # By number within the attempt, so that a resumed attempt goes on with the seeds that it would have had.
+            return setting.judge.judge(task, source, seed=_derived(setting.seed, attempt.id, bench.judgements))
+        key = (kind, task.digest, Solution(source).digest)
+        verdict, of = setting.once.judge(key, attempt.id, lambda: setting.judge.judge(task, source))
+        if kind == "grade" and of != attempt.id:
+            same_as = of
+        return verdict
 
     bench = Bench(
         folder=folder,
-        judge=judge,
+        judge=lambda source: judge("evaluation", source),
+        grader=lambda source: judge("grade", source),
         model=setting.model if uses_model(solver) else None,
         budget=setting.budget,
         seed=_derived(setting.seed or 0, attempt.id, "solver"),
@@ -165,6 +177,7 @@ def _perform_once(
             spent=spent,
             origin=origin,
             stopped=stopped,
+            same_as=same_as,
         )
     finally:
         bench.close()

@@ -149,6 +149,23 @@ def find_device(wanted: str) -> Device:
     return Device(kind, index, properties.name, str(getattr(properties, "uuid", index)), _driver())
 
 
+def find_devices(wanted: str) -> tuple[Device, ...]:
+    """Those named by `--devices`: `all` GPUs of this machine, or a list, `cuda:0,cuda:2`. Raises UsageError where they
+    are not of one kind: their times do not belong in one column."""
+    if wanted == "all":
+        if not torch.cuda.is_available():
+            raise UsageError("--devices all: this machine has no GPU that PyTorch can see; leave --devices out")
+        found = [find_device(f"auto:{index}") for index in range(torch.cuda.device_count())]
+    else:
+        found = [find_device(each.strip()) for each in wanted.split(",")]
+    if len({each.uuid for each in found}) < len(found):
+        raise UsageError(f"--devices {wanted}: one is named twice")
+    kinds = list(dict.fromkeys(each.name for each in found))
+    if len(kinds) > 1:
+        raise UsageError(f"--devices {wanted}: these are {' and '.join(kinds)}; start a run for each kind")
+    return tuple(found)
+
+
 def measure_peaks(device: Device) -> Peaks | None:
     """What the device can do, measured once and kept by its UUID; None on the interpreter."""
     if device.interpreted:

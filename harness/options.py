@@ -58,6 +58,7 @@ class Options:
     sanitizer: bool | None = None
     concurrency: int | None = None
     judges: int | None = None
+    devices: str | None = None
 
     RECORDED = (
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
@@ -76,26 +77,33 @@ class Options:
                 **{name: values[name] or None for name in _SWITCHES},
             }
         )
+        return options.checked()
+
+    def checked(self, alone: bool = True) -> Self:
+        """These options. Raises UsageError for what can't be. `alone`: a command, in which nothing is done at once
+        unless it is asked for."""
         for name in _POSITIVE.split():
-            value = getattr(options, name)
+            value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: a number above zero is needed")
-        if options.model_cache not in (None, *CACHE_MODES):
-            raise UsageError(f"--model-cache {options.model_cache!r} is no mode: there are {', '.join(CACHE_MODES)}")
-        for text in options.solver:
+        if self.model_cache not in (None, *CACHE_MODES):
+            raise UsageError(f"--model-cache {self.model_cache!r} is no mode: there are {', '.join(CACHE_MODES)}")
+        for text in self.solver:
             Specification.parse(text)
-        if options.isolation is not None:
+        if self.isolation is not None:
             try:
-                Level.parse(options.isolation)
+                Level.parse(self.isolation)
             except ValueError as error:
                 raise UsageError(f"--isolation: {error}") from None
-            if options.unguarded:
+            if self.unguarded:
                 raise UsageError("--unguarded gives no isolation at all: leave it out, or --isolation")
-        if options.judges is not None and options.many == 1:
+        if alone and self.judges is not None and self.many == 1 and self.devices is None:
             raise UsageError("--judges: attempts run one at a time: add --concurrency=N, or leave it out")
-        if options.resume and options.run_dir:
+        if self.devices is not None and self.device is not None:
+            raise UsageError("--devices names the devices already: leave --device out")
+        if self.resume and self.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
-        return options
+        return self
 
     @property
     def budget(self) -> Budget:

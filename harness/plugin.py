@@ -62,6 +62,12 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--concurrency", int, "N", "attempts that run at once, for models that take their time (1)"),
     ("--judges", int, "N", "judges that these attempts share, each a process (a few, by device and processors)"),
     ("--device", str, "DEVICE", "auto (a GPU if there is one), cuda, cuda:N, hip, hip:N, interpreter"),
+    (
+        "--devices",
+        str,
+        "LIST",
+        "several GPUs of one kind: all, or cuda:0,cuda:1; --judges on each",
+    ),
     ("--run-dir", Path, "DIR", "where to record the run (runs/<time>-…)"),
     ("--resume", Path, "RUN", "go on with a run that was stopped"),
     ("--seed", int, "N", "make inputs repeatable (they are fresh and secret otherwise)"),
@@ -130,8 +136,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # Only now: other people's tests, where this plug-in is merely installed, should not wait for PyTorch.
         from harness.session import Session, check_writable, mark_session
 
-        session = Session(Options.read(config.getoption), folders)
-        if session.options.many > 1 and (worker or getattr(config.option, "tx", None)):
+        by_workers = bool(worker or getattr(config.option, "tx", None))
+        session = Session(Options.read(config.getoption), folders, by_workers)
+        if session.options.many > 1 and by_workers:
             raise UsageError(
                 "--concurrency runs attempts at once in this process, -n in several: leave -n out, and say with "
                 "--judges=N how many judge at once"

@@ -91,6 +91,8 @@ class Record:
     """Why the solver ended early (`budget spent: evaluations`), empty if it ended by itself."""
     error: str = ""
     """For an owed attempt: what went wrong."""
+    same_as: str = ""
+    """Id of the attempt for which an identical solution was judged: its verdict is this one's. Empty: judged itself."""
     started: str = ""
     finished: str = ""
     """UTC, ISO 8601."""

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 import harness
 from harness import registry
 from harness.attempt import Setting, perform, shows_examples, uses_model, view, wants_reference
-from harness.device import Device, find_device
+from harness.device import Device, find_device, find_devices
 from harness.engine.ahead import Ahead, Notice
-from harness.engine.judges import Judges, shared, usual
+from harness.engine.judges import MANY, Judges, shared, usual
+from harness.engine.once import Once
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
 from harness.judge.judge import Judge
@@ -38,16 +39,23 @@ from harness.task import Task
 class Session:
     """Everything of one command. Making one checks all input and spends nothing."""
 
-    def __init__(self, options: Options, suite_folders: Iterable[Path]) -> None:
+    def __init__(self, options: Options, suite_folders: Iterable[Path], by_workers: bool = False) -> None:
+        """`by_workers`: the attempts are run by pytest-xdist's processes, and this may be one of them."""
         self.earlier = Run.open(options.resume) if options.resume else None
         if self.earlier is not None:
             options = options.resumed(self.earlier.about.get("options", {}), self.earlier.folder)
         if not options.solver:
             known = ", ".join(registry.names(registry.SOLVERS))
             raise UsageError(f"name a solver: --solver=NAME, with NAME one of {known}, MODULE:ATTR or FILE.py:NAME")
-        self.options = options
         self.suites: tuple[Suite, ...] = tuple(load_suite(folder) for folder in suite_folders)
-        self.device: Device = find_device(options.device or "auto")
+        self.devices = find_devices(options.devices) if options.devices else (find_device(options.device or "auto"),)
+        if by_workers:
+            self.devices = (self.devices[_number_of_worker() % len(self.devices)],)
+        elif options.devices and options.concurrency is None:
+            each = options.judges or usual(self.devices, MANY)
+            options = replace(options, concurrency=each * len(self.devices))
+        self.options = options
+        self.device: Device = self.devices[0]
         self.isolation = UNGUARDED if options.unguarded else isolation.probe()
         self.environment = self.device.environment(self.isolation)
         options.check_isolation(self.isolation)
@@ -63,6 +71,7 @@ class Session:
         self._run: Run | None = None
         self._folder = self.earlier.folder if self.earlier is not None else None
         self._done: dict[str, Record] = {}
+        self._once = Once()
         self._failed: dict[str, InfrastructureError] = {}
         self._check_solvers()
         self._check_resumed()
@@ -107,6 +116,12 @@ class Session:
             raise UsageError(f"{folder} was started without {strange[0]} ({len(strange)} such): start a new run")
         self._run, self._plan = run, plan
         self._done = run.judged()
+        graded = ((each, each.verdict) for each in self._done.values() if not each.same_as)
+        self._once = Once(
+            (("grade", each.task_digest, verdict.digest), verdict, each.attempt.id)
+            for each, verdict in graded
+            if verdict is not None and verdict.digest
+        )
         return run
 
     def record(self, attempt: Attempt, notice: Callable[[str], None] | None = None) -> Record:
@@ -115,9 +130,8 @@ class Session:
         if attempt.id in self._failed:
             raise self._failed[attempt.id]
         if attempt.id not in self._done:
-            setting = Setting(
-                self.judge, self._run, self.model, self.options.budget, self.environment["digest"], self.options.seed
-            )
+            digest, budget = self.environment["digest"], self.options.budget
+            setting = Setting(self.judge, self._run, self.model, budget, digest, self.options.seed, self._once)
             try:
                 if self.options.many > 1:
                     self._done[attempt.id] = self._record_ahead(attempt, setting, notice)
@@ -153,14 +167,15 @@ class Session:
             alone = make_judge(self.options, self.device, hidden)
             folders = tuple(suite.folder for suite in self.suites)
             many = self.options.many > 1
-            judge = shared(self.device, alone.limits, hidden, folders, self._judges) if many else alone
+            judge = shared(self.devices, alone.limits, hidden, folders, self._judges) if many else alone
             self._take_level(judge)
             self._judge = judge
         return self._judge
 
     @property
     def _judges(self) -> int:
-        return self.options.judges or usual(self.device, self.options.many)
+        """On each device."""
+        return self.options.judges or usual(self.devices, self.options.many)
 
     def _take_level(self, judge: Judge | Judges) -> None:
         """The level that candidates get is known for sure once the warm parent has rehearsed: record that one."""
@@ -201,7 +216,10 @@ class Session:
         warning = " (nothing stops or sees a candidate that cheats)" if self.options.unguarded else ""
         lines.append(f"isolation: {self.isolation}{warning}")
         if self.options.many > 1:
-            lines.append(f"concurrency: up to {self.options.many} attempts at once, {self._judges} to judge them")
+            where = f" on each of {len(self.devices)} devices" if len(self.devices) > 1 else ""
+            lines.append(
+                f"concurrency: up to {self.options.many} attempts at once, {self._judges} to judge them{where}"
+            )
         lines.append(f"solvers: {', '.join(each.label for each in self.solvers)}")
         if self.model is not None:
             note = "" if self.model.language_model else " (rule-based, no language model)"
@@ -301,6 +319,11 @@ class Session:
                 f"({recorded.get('device')}, isolation {recorded.get('isolation')}; here "
                 f"{self.device.name}, isolation {self.isolation}): start a new run"
             )
+
+
+def _number_of_worker() -> int:
+    """Of a worker of pytest-xdist, from 0; the process that started them counts as the first."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
 
 
 _SESSION = "KERNEL_ASSAY_SESSION"

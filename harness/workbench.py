@@ -82,6 +82,7 @@ class Bench:
         *,
         folder: Path,
         judge: JudgeFn,
+        grader: JudgeFn | None = None,
         model: Model | None,
         budget: Budget,
         seed: int,
@@ -102,7 +103,8 @@ class Bench:
         self.usage = Usage.nothing()
         self.cut = False
         """Whether the model's last answer was cut at its length limit."""
-        self._folder, self._judge, self._model, self._reference = folder, judge, model, reference
+        self._judges = {"evaluation": judge, "grade": grader or judge}
+        self._folder, self._model, self._reference = folder, model, reference
         self._allowed = budget
         self._started = time.monotonic()
         self._best_speedup = float("-inf")
@@ -205,7 +207,7 @@ class Bench:
 
         def judge() -> dict[str, Any]:
             with self._judging:
-                return self._judge(solution.source).to_json()
+                return self._judges[kind](solution.source).to_json()
 
         answer, _ = self._journal.ask(kind, solution.digest, judge)
         return Verdict.from_json(answer)

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,9 @@ from harness.task import Task
 from harness.verdict import Verdict
 
 MOST_INTERPRETED, MOST_ON_A_GPU = 8, 4
-"""Judges of one command where nobody says how many. Those of a GPU take turns at timing; meanwhile others compile."""
+"""Judges of one device where nobody says how many. Those of a GPU take turns at timing; meanwhile others compile."""
+MANY = 1000
+"""Attempts: more than there are ever judges."""
 KEPT = 8
 """References' processes that a judge keeps, at most: each takes some 20 MB, on a GPU a context beside."""
 CONTEXT_BYTES, CONTEXT_SHARE = 600 << 20, 0.1
@@ -44,9 +47,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def usual(device: Device, attempts: int) -> int:
-    """How many judges so many attempts at once get by default."""
-    return max(1, min(attempts, _cores(), MOST_INTERPRETED if device.interpreted else MOST_ON_A_GPU))
+def usual(devices: Sequence[Device], attempts: int) -> int:
+    """How many judges on each device so many attempts at once get by default."""
+    most = MOST_INTERPRETED if devices[0].interpreted else MOST_ON_A_GPU
+    return max(1, min(-(-attempts // len(devices)), _cores() // len(devices), most))
 
 
 def _references_kept(device: Device, judges: int) -> int:
@@ -56,18 +60,23 @@ def _references_kept(device: Device, judges: int) -> int:
     return max(1, min(KEPT, int(CONTEXT_SHARE * device.memory) // CONTEXT_BYTES // judges))
 
 
-def shared(device: Device, limits: JudgeLimits, hidden: Iterable[Path], suites: Iterable[Path], number: int) -> Judges:
-    """So many judges of these suites' tasks, with the limits that one would have alone."""
-    limits = replace(limits, references=_references_kept(device, number))
-    return Judges(Setup(device, limits, tuple(hidden), tuple(suites), max(1, _cores() // number)), number)
+def shared(
+    devices: Sequence[Device], limits: JudgeLimits, hidden: Iterable[Path], suites: Iterable[Path], number: int
+) -> Judges:
+    """So many judges of these suites' tasks on each of the devices, with the limits that one would have alone."""
+    limits = replace(limits, references=_references_kept(devices[0], number))
+    threads = max(1, _cores() // (number * len(devices)))
+    setups = [Setup(device, limits, tuple(hidden), tuple(suites), threads) for device in devices]
+    return Judges(setups * number)
 
 
 class Judges:
     """To attempts they look like one `harness.judge.judge.Judge` that may be asked from any thread."""
 
-    def __init__(self, setup: Setup, number: int) -> None:
-        self.device, self.number = setup.device, number
-        self._all = [_JudgeProcess(setup) for _ in range(number)]
+    def __init__(self, setups: Sequence[Setup]) -> None:
+        """One a setup; those that stand first are taken first, where nothing else speaks."""
+        self.device, self.number = setups[0].device, len(setups)
+        self._all = [_JudgeProcess(setup) for setup in setups]
         self._free: list[_JudgeProcess] = []
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
@@ -112,14 +121,19 @@ class Judges:
         return peaks
 
     def _start_others(self) -> None:
-        for judge in self._all[1:]:
-            if self._closed:
-                return
-            with contextlib.suppress(InfrastructureError):  # whoever gets this one will try again, and tell
-                judge.start()
-            with self._changed:
-                self._free.append(judge)
-                self._changed.notify_all()
+        """All at once on as many processors as there are."""
+        with ThreadPoolExecutor(_cores()) as pool:
+            for judge in self._all[1:]:
+                pool.submit(self._start_one, judge)
+
+    def _start_one(self, judge: _JudgeProcess) -> None:
+        if self._closed:
+            return
+        with contextlib.suppress(InfrastructureError):  # whoever gets this one will try again, and tell
+            judge.start()
+        with self._changed:
+            self._free.append(judge)
+            self._changed.notify_all()
 
     @contextmanager
     def _unless_closed(self) -> Iterator[None]:

@@ -1,10 +1,20 @@
-"""Which GPU a candidate's process sees."""
+"""Which GPU a candidate's process sees, and which of several judge."""
 
 from __future__ import annotations
 
-import pytest
+import os
+from pathlib import Path
 
-from harness.device import Device
+import pytest
+import torch
+
+from harness.device import Device, find_devices
+from harness.engine.judges import shared, usual
+from harness.errors import UsageError
+from harness.judge.judge import JudgeLimits
+from harness.options import Options
+from harness.session import Session
+from tests.harness.commands import NO_CACHE, TOY, Warm
 
 
 @pytest.mark.parametrize(
@@ -21,3 +31,57 @@ def test_a_candidate_sees_the_judges_gpu_alone(
     kind: str, index: int, given: dict[str, str], seen: dict[str, str]
 ) -> None:
     assert Device(kind, index, "a device", "uuid").visibility(given) == seen  # type: ignore[arg-type]
+
+
+def test_several_devices_are_of_one_kind() -> None:
+    assert [each.name for each in find_devices("interpreter")] == ["interpreter"]
+    with pytest.raises(UsageError, match="named twice"):
+        find_devices("interpreter, cpu")
+    with pytest.raises(UsageError, match="unknown: use auto"):
+        find_devices("tpu,cuda:0")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="no GPU that PyTorch can see; leave --devices out"):
+            find_devices("all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--devices=all",), "no GPU that PyTorch can see"),
+        (("--devices=interpreter", "--device=interpreter"), "leave --device out"),
+        (("--devices=interpreter,interpreter",), "named twice"),
+    ],
+)
+def test_devices_that_cannot_be_are_refused(warm: Warm, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    if "all" in arguments[0] and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    ran = warm.pytest(TOY, "--solver=reference", *arguments, *NO_CACHE, cwd=tmp_path)
+    assert ran.code == 4 and says in ran.text and len(ran.lines) < 4, ran.text
+
+
+def test_attempts_on_named_devices_run_at_once(warm: Warm, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    ran = warm.pytest(
+        TOY, "--solver=reference", "--devices=interpreter", "--judges=1", f"--run-dir={run}", *NO_CACHE, cwd=tmp_path
+    )
+    assert ran.code == 0 and "concurrency: up to 1" not in ran.text, ran.text
+
+
+def test_each_worker_takes_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = tuple(Device("cuda", index, "a device", f"uuid-{index}") for index in range(2))
+    monkeypatch.setattr("harness.session.find_devices", lambda _: devices)
+    taken = []
+    for worker in ("gw0", "gw1", "gw2"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        options = Options(solver=("reference",), devices="all", isolation=None)
+        taken.append(Session(options, [TOY], by_workers=True).device.index)
+    assert taken == [0, 1, 0]
+
+
+def test_judges_are_spread_over_devices() -> None:
+    devices = tuple(Device("cuda", index, "a device", f"uuid-{index}") for index in range(2))
+    assert usual(devices, 1) == 1 and usual(devices, 1000) == max(1, min(4, len(os.sched_getaffinity(0)) // 2))
+    interpreters = (Device("interpreter", 0, "interpreter", "cpu"),)
+    judges = shared(interpreters, JudgeLimits(), [], [TOY], 3)
+    assert judges.number == 3
+    judges.close()

@@ -1,0 +1,165 @@
+"""Judging without pytest: for training loops, scripts and notebooks.
+
+    from harness.api import Judge
+
+    with Judge("rocm", device="cuda:0") as judge:
+        verdict = judge.evaluate("softmax", source)
+        for judged in judge.evaluate_many((task, source) for task, source in batch):
+            rewards[judged.number] = reward(judged)
+
+Judges are processes of their own, several on each device; candidates run behind the same walls as in a run, and nothing
+is recorded. Any thread may ask.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from harness import registry
+from harness.attempt import TRIES, view
+from harness.device import find_device, find_devices
+from harness.engine.judges import MANY, shared, usual
+from harness.engine.once import Once
+from harness.errors import InfrastructureError, Stopped
+from harness.named import make_judge
+from harness.options import Options
+from harness.solver import Solution, TaskView
+from harness.suite import Suite, load_suite
+from harness.task import Task
+from harness.verdict import Verdict
+
+WAITING = 2
+"""Candidates that `evaluate_many` takes from its input ahead of their turn, for each judge."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One of the candidates that `evaluate_many` was given."""
+
+    number: int
+    """Its place in the input, from 0."""
+    task: str
+    verdict: Verdict | None
+    """None where the machine or the harness failed, several times: never because of a wrong kernel."""
+    trouble: str = ""
+    """Then, what happened."""
+
+
+class Judge:
+    """Judges sources for the tasks of one suite. Use as a context manager, or `close` it."""
+
+    def __init__(
+        self,
+        suite: str | Path,
+        *,
+        device: str = "auto",
+        devices: str | None = None,
+        judges: int | None = None,
+        timing_width: float | None = None,
+        stage_timeout: float | None = None,
+        memory_limit: float | None = None,
+        isolation: str | None = None,
+    ) -> None:
+        """`suite` is a name (`rocm`) or a folder. The others are pytest's options of the same names; `judges` is the
+        number on each device. Raises UsageError for what can't be; starts nothing yet."""
+        known = suite in registry.names(registry.SUITES)
+        self.suite: Suite = load_suite(registry.suite_folder(str(suite)) if known else Path(suite))
+        options = Options(
+            device=None if devices else device,
+            devices=devices,
+            judges=judges,
+            timing_width=timing_width,
+            stage_timeout=stage_timeout,
+            memory_limit=memory_limit,
+            isolation=isolation,
+        ).checked(alone=False)
+        self._options = options
+        self._devices = find_devices(devices) if devices else (find_device(device),)
+        hidden = [self.suite.folder]
+        limits = make_judge(options, self._devices[0], hidden).limits
+        each = judges or usual(self._devices, MANY)
+        self._judges = shared(self._devices, limits, hidden, [self.suite.folder], each)
+        self._asking = ThreadPoolExecutor(self._judges.number, thread_name_prefix="evaluate")
+        self._lock = threading.Lock()
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def tasks(self) -> list[TaskView]:
+        """What a model may see of each task: name, instruction, signature, …"""
+        return [view(task, self._devices[0]) for task in self.suite.tasks]
+
+    def evaluate(self, task: str, source: str) -> Verdict:
+        """The verdict on one candidate: how far it came, why it stopped, its speedup.
+
+        Raises UsageError for a task that the suite does not have, InfrastructureError for trouble that is not the
+        candidate's.
+        """
+        return self._judge(self.suite.task(task), source)
+
+    def evaluate_many(self, candidates: Iterable[tuple[str, str]]) -> Iterator[Judged]:
+        """Verdicts on (task, source), in the order in which they are ready. The input may have no end: it is taken in
+        this thread, as judges get free. Identical candidates are judged once. Raises UsageError for an unknown task
+        when it comes."""
+        once, owed = Once(), set[Future[Judged]]()
+        numbered = enumerate(candidates)
+        try:
+            while True:
+                for number, (name, source) in islice(numbered, WAITING * self._judges.number - len(owed)):
+                    task = self.suite.task(name)
+                    owed.add(self._asking.submit(self._judged, number, task, source, once))
+                if not owed:
+                    return
+                done, owed = wait(owed, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in owed:
+                future.cancel()
+
+    def close(self) -> None:
+        """End all processes."""
+        self._judges.close()
+        self._asking.shutdown(cancel_futures=True)
+
+    def _judged(self, number: int, task: Task, source: str, once: Once) -> Judged:
+        key = ("evaluation", task.digest, Solution(source).digest)
+        try:
+            verdict, _ = once.judge(key, str(number), lambda: self._judge(task, source))
+        except InfrastructureError as error:
+            return Judged(number, task.name, None, str(error))
+        return Judged(number, task.name, verdict)
+
+    def _judge(self, task: Task, source: str) -> Verdict:
+        self._start()
+        for number in range(1, TRIES + 1):
+            try:
+                return self._judges.judge(task, source)
+            except Stopped:
+                raise InfrastructureError("the judge was closed") from None
+            except InfrastructureError:
+                if number == TRIES:
+                    raise
+                time.sleep(number)
+        raise AssertionError
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._started:
+                try:
+                    self._judges.start()
+                except Stopped:
+                    raise InfrastructureError("the judge was closed") from None
+                self._options.check_isolation(self._judges.isolation)
+                self._started = True
