@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -42,7 +43,7 @@ class Attempt:
     sample: int
     """From 1; independent attempts at the same thing."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Stable name within a run, and the name of its folder under `samples/`."""
         parts = [self.suite, self.task, self.solver, *([self.model] if self.model else []), str(self.sample)]
