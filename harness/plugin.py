@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -332,18 +333,32 @@ class _RecordedTimer:
         return self._readings.pop() if self._readings else time.perf_counter()
 
 
+_PLAIN_SECONDS = 60.0
+"""Between the lines that say how far many attempts are, where there is no terminal to write one line again on."""
+
+
 class _Progress:
-    """One line on a terminal that says what the attempt is doing, or how many do something; nothing elsewhere."""
+    """One line on a terminal that says what the attempt is doing, or how far all are. Elsewhere a plain line now and
+    then where many run at once, else nothing."""
+
+    last_plain = time.monotonic()
 
     def __init__(self, config: pytest.Config, attempt: Attempt | None) -> None:
         reporter = config.pluginmanager.getplugin("terminalreporter")
-        self._reporter = reporter if reporter is not None and getattr(reporter, "isatty", False) else None
+        there = reporter is not None and getattr(reporter, "isatty", False)
+        self._reporter = reporter if there else None
+        self._plain = reporter if not there and attempt is None else None
         self._capture = config.pluginmanager.getplugin("capturemanager")
         self._what = f"{attempt.task}-{attempt.solver}: " if attempt is not None else ""
         self._start = time.monotonic()
         self._shown = False
 
     def __call__(self, text: str) -> None:
+        if self._plain is not None and time.monotonic() - _Progress.last_plain > _PLAIN_SECONDS:
+            _Progress.last_plain = time.monotonic()
+            with self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext():
+                self._plain.ensure_newline()
+                self._plain.write_line(f"{datetime.now():%H:%M:%S} {text}")
         if self._reporter is None:
             return
         line = f"  {self._what}{text} ({time.monotonic() - self._start:.0f} s)"

@@ -23,6 +23,7 @@ from harness.device import Device, find_device, find_devices
 from harness.engine.ahead import Ahead, Notice
 from harness.engine.judges import MANY, Judges, shared, usual
 from harness.engine.once import Once
+from harness.engine.progress import Progress
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
 from harness.judge.judge import Judge
@@ -151,13 +152,24 @@ class Session:
         if self._ahead is None:
             owed = [each for each in self._plan if each.id not in self._done]
             self._ahead = Ahead(owed, lambda each, tell: self._perform(each, setting, tell), self.options.many)
-        before = len(self._plan) - self._ahead.planned
+        ahead = self._ahead
+        return ahead.result(attempt, lambda: notice(str(self._progress(ahead))) if notice is not None else None)
 
-        def tell(done: int, running: int) -> None:
-            if notice is not None:
-                notice(f"{before + done} of {len(self._plan)} attempts done, {running} running")
-
-        return self._ahead.result(attempt, tell)
+    def _progress(self, ahead: Ahead[Record]) -> Progress:
+        """How far the command is."""
+        owed = {each.attempt.id for each in ahead.done()}
+        before = [record for key, record in self._done.items() if key not in owed]
+        records = [*before, *ahead.done()]
+        held = self._judge.held if isinstance(self._judge, Judges) and not self.device.interpreted else None
+        return Progress(
+            planned=len(self._plan),
+            done=len(records),
+            right=sum(each.verdict is not None and each.verdict.right for each in records),
+            new=len(records) - len(before),
+            doing=ahead.doing(),
+            seconds=ahead.seconds,
+            held=held / len(self.devices) / ahead.seconds if held is not None and ahead.seconds else None,
+        )
 
     @property
     def judge(self) -> Judge | Judges:

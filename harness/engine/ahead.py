@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import Generic, TypeVar
 
+from harness.engine.progress import stage
 from harness.errors import Stopped
 from harness.run import Attempt
 
@@ -37,19 +39,35 @@ class Ahead(Generic[Result]):
             for number in range(min(many, len(plan)))
         ]
         self._stopped = threading.Event()
+        self._said: dict[Attempt, str] = {}
+        """The last notices of those that run."""
+        self._begun: float | None = None
 
-    def result(self, attempt: Attempt, notice: Callable[[int, int], None]) -> Result:
-        """What the attempt came to, or what it raised. `notice` is told each second how many are done and running."""
-        if not any(thread.ident for thread in self._threads):
+    def result(self, attempt: Attempt, notice: Callable[[], None]) -> Result:
+        """What the attempt came to, or what it raised. `notice` is called each second."""
+        if self._begun is None:
+            self._begun = time.monotonic()
             for thread in self._threads:
                 thread.start()
         future = self._futures[attempt]
         while not future.done():
-            done = sum(each.done() for each in self._futures.values())
-            running = sum(each.running() for each in self._futures.values())
-            notice(done, running)
+            notice()
             wait([future], timeout=1.0)
         return future.result()
+
+    @property
+    def seconds(self) -> float:
+        """Since the first began."""
+        return time.monotonic() - self._begun if self._begun is not None else 0.0
+
+    def done(self) -> list[Result]:
+        """What those came to that have ended well."""
+        ended = [each for each in self._futures.values() if each.done()]
+        return [each.result() for each in ended if each.exception() is None]
+
+    def doing(self) -> Counter[str]:
+        """What those do that run, and how many."""
+        return Counter(stage(text) for text in list(self._said.values()))
 
     def stop(self) -> None:
         """Begin no more, and end those that run at the next thing that they do."""
@@ -70,11 +88,15 @@ class Ahead(Generic[Result]):
                 return
             future = self._futures[attempt]
             future.set_running_or_notify_cancel()
+            self._said[attempt] = ""
             try:
-                future.set_result(self._perform(attempt, self._notice))
+                future.set_result(self._perform(attempt, partial(self._notice, attempt)))
             except BaseException as error:  # for whoever asks for this one
                 future.set_exception(error)
+            finally:
+                del self._said[attempt]
 
-    def _notice(self, text: str) -> None:
+    def _notice(self, attempt: Attempt, text: str) -> None:
         if self._stopped.is_set():
             raise Stopped(text)
+        self._said[attempt] = text

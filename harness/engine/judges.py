@@ -83,6 +83,8 @@ class Judges:
         self._starting = threading.Lock()
         self._about: dict[str, Any] = {}
         self._closed = False
+        self.held = 0.0
+        """Seconds for which these judges held their devices alone, all together."""
 
     def start(self) -> None:
         """Start them; waits for the first alone. Raises InfrastructureError where it does not start."""
@@ -100,7 +102,10 @@ class Judges:
         """As the judge's own, when its turn has come. Raises Stopped once they are closed."""
         self.start()
         with self._turn(task) as judge, self._unless_closed():
-            return judge.judge(task, source, seed, self.isolation)
+            verdict = judge.judge(task, source, seed, self.isolation)
+        with self._changed:
+            self.held += verdict.held_seconds
+        return verdict
 
     def close(self) -> None:
         """End all processes; who waits for a verdict gets none."""

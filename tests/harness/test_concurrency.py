@@ -230,21 +230,26 @@ def test_ahead_keeps_the_order_of_the_plan_and_counts() -> None:
 
     def perform(attempt: Attempt, notice: Callable[[str], None]) -> str:
         begun.append(attempt.task)
+        notice("waiting for the model")
         assert gate.wait(20)
         if attempt.task == "task1":
             raise OSError("its own trouble")
         return attempt.task
 
-    def told(done: int, running: int) -> None:
-        counts.append((done, running))
+    def told() -> None:
+        if not gate.is_set():
+            while ahead.doing() != {"waiting for models": 2}:
+                time.sleep(0.01)
+            assert ahead.done() == []
         gate.set()
 
-    ahead, counts = Ahead(plan, perform, 2), []
-    assert ahead.result(plan[0], told) == "task0" and counts[0][0] == 0 and counts[0][1] <= 2
+    ahead = Ahead(plan, perform, 2)
+    assert ahead.result(plan[0], told) == "task0" and gate.is_set()
     with pytest.raises(OSError, match="its own"):
         ahead.result(plan[1], told)
     assert [ahead.result(each, told) for each in plan[2:]] == ["task2", "task3", "task4"]
     assert sorted(begun[:2]) == ["task0", "task1"] and sorted(begun) == [each.task for each in plan]
+    assert sorted(ahead.done()) == ["task0", "task2", "task3", "task4"] and ahead.seconds > 0
 
 
 def test_ahead_stops_those_that_run_and_starts_no_more() -> None:
@@ -261,11 +266,11 @@ def test_ahead_stops_those_that_run_and_starts_no_more() -> None:
         return attempt.task
 
     ahead = Ahead(plan, perform, 2)
-    assert ahead.result(plan[0], lambda done, running: None) == "task0"
+    assert ahead.result(plan[0], lambda: None) == "task0"
     ahead.stop()
     ahead.settle()
     with pytest.raises(Stopped):
-        ahead.result(plan[1], lambda done, running: None)
+        ahead.result(plan[1], lambda: None)
     assert "task3" not in begun
 
 
