@@ -66,6 +66,7 @@ class Judge:
         stage_timeout: float | None = None,
         memory_limit: float | None = None,
         isolation: str | None = None,
+        compile_cache: str | None = None,
     ) -> None:
         """`suite` is a name (`rocm`) or a folder. The others are pytest's options of the same names; `judges` is the
         number on each device. Raises UsageError for what can't be; starts nothing yet."""
@@ -79,6 +80,7 @@ class Judge:
             stage_timeout=stage_timeout,
             memory_limit=memory_limit,
             isolation=isolation,
+            compile_cache=compile_cache,
         ).checked(alone=False)
         self._options = options
         self._devices = find_devices(devices) if devices else (find_device(device),)

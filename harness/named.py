@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.device import Device
+from harness.device import Device, cache_folder
 from harness.errors import UsageError
 from harness.judge.judge import Judge, JudgeLimits
 from harness.judge.limits import INTERPRETED, TimingLimits
@@ -37,7 +37,9 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
         limits = replace(limits, memory=int(options.memory_limit * (1 << 30)))
     stage = options.stage_timeout or JudgeLimits.stage_seconds
     timing = replace(timing, stage_seconds=stage)
-    return Judge(device, JudgeLimits(stage, limits, timing, not options.unguarded, bool(options.sanitizer)), hidden)
+    folder = None if options.compile_cache == "off" else Path(options.compile_cache or cache_folder() / "compiled")
+    judging = JudgeLimits(stage, limits, timing, not options.unguarded, bool(options.sanitizer), folder)
+    return Judge(device, judging, hidden)
 
 
 def named_solvers(options: Options) -> list[NamedSolver]:

@@ -58,6 +58,7 @@ class Options:
     sanitizer: bool | None = None
     concurrency: int | None = None
     judges: int | None = None
+    compile_cache: str | None = None
     devices: str | None = None
 
     RECORDED = (

@@ -62,6 +62,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--early-stop-threshold", float, "X", "a solver that works in turns stops at this speedup (never)"),
     ("--concurrency", int, "N", "attempts that run at once, for models that take their time (1)"),
     ("--judges", int, "N", "judges that these attempts share, each a process (a few, by device and processors)"),
+    ("--compile-cache", str, "DIR", "where what Triton compiles on a GPU is kept from run to run, or off"),
     ("--device", str, "DEVICE", "auto (a GPU if there is one), cuda, cuda:N, hip, hip:N, interpreter"),
     (
         "--devices",

@@ -15,7 +15,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from harness.device import Device, Peaks, measure_peaks
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import sanitizer
+from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
 from harness.judge.limits import INTERPRETED, TimingLimits
 from harness.judge.trial import WHOLE, Scope, Trial
@@ -54,6 +55,8 @@ class JudgeLimits:
     """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
     sanitizer: bool = False
     """Call what is right under compute-sanitizer, too."""
+    compiled: Path | None = None
+    """Folder in which what Triton compiles on a GPU is kept by content; None: nothing is kept."""
     references: int = 1
     """Tasks judged last whose reference's process is kept: more than one where attempts take turns."""
 
@@ -68,10 +71,13 @@ class Judge:
         most = str(STRONGEST) if limits.guarded else "process"
         self.timing = replace(clock, watched=limits.guarded)
         self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))
+        self.compiled = Compiled(self.limits.compiled, device)
+        hidden = [*hidden, *([self.compiled.folder] if self.compiled.folder is not None else [])]
         self.parent = WarmParent(
             interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ), at_most=most
         )
         self._peaks: Peaks | None = None
+        self._started = False
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
 
@@ -84,9 +90,14 @@ class Judge:
     def start(self) -> None:
         """Start the warm parent now, and measure the device if that was never done."""
         self.parent.start()
-        if self._peaks is None:
-            with lease(self.device.uuid):
-                self._peaks = measure_peaks(self.device)
+        if self._started:
+            return
+        with lease(self.device.uuid):
+            self._peaks = measure_peaks(self.device)
+        self.compiled.tidy()
+        if not self.compiled.knows(DRIVER):
+            self._compile_driver()
+        self._started = True
 
     def close(self) -> None:
         """End all processes."""
@@ -115,7 +126,7 @@ class Judge:
             return self._judge(task, source, seed, scope, alone=True)
 
     def _judge(self, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> Verdict:
-        start = time.monotonic()
+        start, piece = time.monotonic(), b""
         trial = Trial(self, task, source, seed, scope, alone)
         try:
             trial.read()
@@ -128,6 +139,8 @@ class Judge:
                     if scope.timed:
                         trial.weigh_accuracy()
                         trial.time_all(process)
+                    with trial.watch("keeping"):
+                        piece = self.compiled.take(source, process)
                 finally:
                     with trial.watch("end"):
                         trial.testimony = process.testify()
@@ -146,6 +159,9 @@ class Judge:
             ) from error
         found = weigh(found, trial.testimony)
         suspicions = trial.suspicions()
+        if found.outcome is Outcome.RIGHT and not suspicions:
+            with trial.watch("keeping"):
+                self.compiled.keep(source, piece)
         if self.limits.sanitizer and found.outcome is Outcome.RIGHT and not suspicions:
             said = sanitizer.complaint(task, source, seed, self.device, task.cases)
             found = found if said is None else Finding(Outcome.ILLEGAL_ACCESS, said)
@@ -178,12 +194,27 @@ class Judge:
             self._references.pop(next(iter(self._references))).close()
         process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
         try:
+            self.compiled.give(task.reference, process)
             process.load(task.reference, task.entry_point, self.limits.stage_seconds)
         except CandidateFailed as failure:
             process.close()
             raise InfrastructureError(f"the reference of {task.name} can't be loaded: {failure.reason}") from failure
         self._references[task.digest] = process
         return process
+
+    def keep_reference(self, task: Task) -> None:
+        """Keep what Triton compiled of it, for other judges and other runs."""
+        self.compiled.keep(task.reference, self.compiled.take(task.reference, self.reference_process(task)))
+
+    def _compile_driver(self) -> None:
+        """Have Triton make its driver module; where it can't, each candidate will say so."""
+        with (
+            suppress(CandidateFailed),
+            CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process,
+        ):
+            process.load(DRIVER, "prepare", self.limits.stage_seconds)
+            process.call({}, 0, [], self.limits.stage_seconds)
+            self.compiled.keep(DRIVER, self.compiled.take(DRIVER, process))
 
     def drop_reference(self, task: Task) -> None:
         """End the process of this task's reference: the next one is fresh."""

@@ -111,6 +111,7 @@ class Trial:
         task, scope = self.task, self.scope
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
         with self.watch("load"):
+            self.judge.compiled.give(self.source, process)
             process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = [
@@ -143,6 +144,8 @@ class Trial:
             with self.watch("reference"):
                 reference = judge.reference_process(self.task)
             self._time_workloads(process, reference)
+            with self.watch("keeping"):
+                judge.keep_reference(self.task)
         finally:
             self.timing_seconds = time.monotonic() - begin
 

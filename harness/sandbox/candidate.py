@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import torch
 
+from harness.sandbox import binaries
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
@@ -135,6 +136,21 @@ class CandidateProcess:
         self._channel.close()
         self._control.close()
         self._drop_arena()
+
+    def give(self, compiled: int, timeout: float) -> None:
+        """Before it is loaded: let Triton find what it compiled in another process, by `pack`; an open file."""
+        self._ask({"op": "compiled"}, timeout, (compiled,))
+
+    def pack(self, timeout: float) -> bytes:
+        """What Triton compiled in this process, for one of the same source; empty where that is nothing or too much."""
+        fd = os.memfd_create("kernel-assay-compiled", os.MFD_CLOEXEC)
+        try:
+            told = self._ask({"op": "pack"}, timeout, (fd,)).get("bytes")
+            if type(told) is not int or not 0 < told <= binaries.MOST_BYTES:
+                return b""
+            return os.pread(fd, told, 0)
+        finally:
+            os.close(fd)
 
     def load(self, source: str, entry_point: str, timeout: float) -> None:
         """Execute the candidate's module."""

@@ -2,8 +2,8 @@
 
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
-`sys.modules` then. Messages, each answered by one: `share`, `stage`, `load`, `call`, `base`, `arm`, `fire`, `times`,
-`profile`, `collect`, `trim`, `move`, `release`, `seal`.
+`sys.modules` then. Messages, each answered by one: `share`, `stage`, `compiled`, `load`, `call`, `base`, `arm`, `fire`,
+`times`, `profile`, `collect`, `trim`, `move`, `release`, `pack`, `seal`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from harness.sandbox import ledger, staging, tripwire
+from harness.sandbox import binaries, ledger, staging, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
@@ -32,6 +32,7 @@ _MESSAGES = frozenset(
     {
         "share",
         "stage",
+        "compiled",
         "load",
         "call",
         "base",
@@ -43,6 +44,7 @@ _MESSAGES = frozenset(
         "trim",
         "move",
         "release",
+        "pack",
         "seal",
     }
 )
@@ -91,6 +93,9 @@ class _Session:
         self.synchronize: Any = torch.cuda.synchronize
         self.sleep: Any = torch.cuda._sleep
         self.path = ""
+        self.folder = f"{SCRATCH}-{os.getpid()}"
+        self.cache = f"{self.folder}/triton"
+        """Where Triton keeps what it compiles."""
         self.arena: Arena | staging.DeviceArena | None = None
         self.device = "cpu"
         self.function: Any = None
@@ -122,11 +127,23 @@ class _Session:
             self.arena.close()
         self.arena = None
 
+    def compiled(self, fd: int) -> dict[str, Any]:
+        """Before the candidate is loaded: what Triton compiled for others that may have it."""
+        binaries.unpack(fd, self.cache)
+        os.close(fd)
+        return {}
+
+    def pack(self, fd: int) -> dict[str, Any]:
+        try:
+            return {"bytes": binaries.pack(self.cache, fd)}
+        finally:
+            os.close(fd)
+
     def load(self, source: str, entry_point: str, device: str) -> dict[str, Any]:
-        folder = f"{SCRATCH}-{os.getpid()}"
+        folder = self.folder
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
-        os.environ.update(HOME=folder, TMPDIR=folder, TRITON_CACHE_DIR=f"{folder}/triton", TRITON_HOME=folder)
+        os.environ.update(HOME=folder, TMPDIR=folder, TRITON_CACHE_DIR=self.cache, TRITON_HOME=folder)
         self.path = f"{folder}/candidate.py"
         with open(self.path, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(source)
@@ -158,7 +175,7 @@ class _Session:
             return
         ledger.lock(lambda sentence: self.evidence.report(tripwire.CHEATING, sentence))
         self.originals, self.handlers = Originals(), _handlers()
-        tripwire.arm(self.evidence, folder, _PACKAGE)
+        tripwire.arm(self.evidence, folder, _PACKAGE, compiled=self.cache)
 
     def _look(self) -> None:
         if not self.watched:

@@ -196,15 +196,19 @@ _STARTS_THREADS = tuple(
     for module, prefix in ((_thread, ""), (threading, "_"))
     for name in ("start_new_thread", "start_new", "start_joinable_thread")
 )
+_MOVES = ("os.rename", "os.link", "os.symlink")
+"""Events that give a file a second argument for its name."""
+_WROTE_KERNELS = "it wrote into the folder where Triton keeps compiled kernels"
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
-def arm(told: Evidence, scratch: str, harness: str) -> None:
+def arm(told: Evidence, scratch: str, harness: str, compiled: str) -> None:
     """From here on acts of code that lies in no library are told. `scratch` is the folder that the candidate may use,
-    `harness` the package's own."""
+    but for `compiled`, where Triton keeps kernels; `harness` is the package's own."""
     getframe, owner, busy, searched = sys._getframe, owners(harness), [False], list[str]()
-    report, rules = told.report, dict(RULES)
+    report, rules, looked_at = told.report, dict(RULES), ("open", "compile", "code.__new__", *_MOVES)
     own = (os.path.join(scratch, ""), os.path.join(os.path.realpath(scratch), ""), "/dev/shm/")
+    kernels = (os.path.join(compiled, ""), os.path.join(os.path.realpath(compiled), ""))
 
     def blamed(who: str, frame: FrameType | None) -> bool:
         first = True
@@ -230,11 +234,13 @@ def arm(told: Evidence, scratch: str, harness: str) -> None:
         if not isinstance(path, (str, bytes)) or not blamed(_NEAREST, frame):
             return
         name = place(path)
-        if name.startswith(own) or name + "/" in own or name in _DEVICES:
-            return
         writes = bool(isinstance(flags, int) and flags & _OPENS_FOR_WRITING) or any(
             c in str(mode or "") for c in "wax+"
         )
+        if writes and name.startswith(kernels):
+            report(CHEATING, _WROTE_KERNELS)
+        if name.startswith(own) or name + "/" in own or name in _DEVICES:
+            return
         parts = name.split("/")
         if writes:
             report(CHEATING, f"it tried to write {name}, outside of its scratch folder")
@@ -243,6 +249,10 @@ def arm(told: Evidence, scratch: str, harness: str) -> None:
         elif parts[1] not in ("proc", "sys") and owner(name) == _CANDIDATE:
             report(SUSPICIOUS, f"it tried to read {name}, outside of its scratch folder")
 
+    def moved(arguments: Arguments, frame: FrameType) -> None:
+        if blamed(_NEAREST, frame) and place(arguments[1]).startswith(kernels):
+            report(CHEATING, _WROTE_KERNELS)
+
     def disguised(event: str, arguments: Arguments, frame: FrameType) -> None:
         filename = arguments[1] if len(arguments) > 1 else None
         if isinstance(filename, str) and owner(filename) != _CANDIDATE and blamed(_ITSELF, frame):
@@ -250,13 +260,15 @@ def arm(told: Evidence, scratch: str, harness: str) -> None:
 
     def hook(event: str, arguments: Arguments) -> None:
         found = rules.get(event)
-        if (found is None and event not in ("open", "compile", "code.__new__")) or busy[0]:
+        if (found is None and event not in looked_at) or busy[0]:
             return
         busy[0] = True
         try:
             frame = getframe(1)
             if event == "open":
                 opened(arguments, frame)
+            elif event in _MOVES:
+                moved(arguments, frame)
             elif found is None:
                 disguised(event, arguments, frame)
             else:
