@@ -182,6 +182,8 @@ class Verdict:
     """The part of it in which the device was held alone."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds by what was done, each moment counted once; see `harness.judge.stopwatch`."""
+    held_phases: dict[str, float] = field(default_factory=dict)
+    """Those of them in which the device was held alone."""
     slowest: tuple[str, float] | None = None
     """The case that took longest, its compilation and check included, and its seconds."""
     failed_on: str | None = None

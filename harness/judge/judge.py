@@ -28,6 +28,7 @@ from harness.judge import sanitizer
 from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
 from harness.judge.limits import INTERPRETED, TimingLimits
+from harness.judge.stopwatch import shares
 from harness.judge.trial import WHOLE, Scope, Trial
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess
 from harness.sandbox.isolation import Limits
@@ -177,8 +178,9 @@ class Judge:
             seed=seed,
             seconds=time.monotonic() - start,
             timing_seconds=trial.timing_seconds,
-            held_seconds=round(trial.watch.held, 3),
-            phases=trial.watch.phases(),
+            held_seconds=round(sum(trial.watch.held.values()), 3),
+            phases=shares(trial.watch.seconds),
+            held_phases=shares(trial.watch.held),
             slowest=trial.slowest,
             failed_on=trial.failed_on if found.outcome is not Outcome.RIGHT else None,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),

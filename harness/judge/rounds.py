@@ -163,19 +163,19 @@ class Rounds:
         for number in range(limits.max_rounds):
             if number % rounds_a_place == 0 and not device.interpreted:
                 self._settle(elsewhere=number > 0)
-            ratio = self._round(number in checked)
+            self._round(number in checked)
             if self.watched and self._bare_rounds() < BARE_ROUNDS and rng.random() < BARE_ROUNDS / limits.min_rounds:
                 self._bare_round()
             spent = time.monotonic() - start > limits.seconds
             if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (
-                spent or ratio.width < self._width()
+                spent or self._ratio().width < self._width()
             ):
                 break
         while self.watched and self._bare_rounds() < BARE_ROUNDS:
             self._bare_round()
         if not device.interpreted:
-            ratio = self._round(check=True)
-        return ratio
+            self._round(check=True)
+        return self._ratio()
 
     def contradiction(self) -> str | None:
         """What the judge's clock says against the claims; the interpreter makes none."""
@@ -232,7 +232,7 @@ class Rounds:
                 with Blame(name, self.task, self.case):
                     self._block(name, self._shifts(self.calls))
 
-    def _round(self, check: bool) -> Ratio:
+    def _round(self, check: bool) -> None:
         """One block of each, in random order."""
         for name in self.rng.sample(sorted(self.sides), 2):
             drawn, clocks = self._shifts(self.calls), self.sides[name].clocks
@@ -242,7 +242,10 @@ class Rounds:
                 clocks.walls.append(wall)
                 if name == "candidate" and check:
                     self._check(drawn, Outcome.TIMED_WRONG)
-        return paired_ratio(self.sides["reference"].clocks.claims, self.sides["candidate"].clocks.claims)
+
+    def _ratio(self) -> Ratio:
+        with self.stopwatch("interval"):
+            return paired_ratio(self.sides["reference"].clocks.claims, self.sides["candidate"].clocks.claims)
 
     def _bare_round(self) -> None:
         """One long block of each without a flush, in random order."""
@@ -272,8 +275,10 @@ class Rounds:
     def _block(self, name: str, drawn: list[int], flush: bool = True) -> tuple[list[float] | None, float]:
         """Run one block: (µs of each call claimed, or None; µs a call by the judge's clock)."""
         process = self.sides[name].process
-        process.arm(drawn, self.rolled, self.copied, self._left())
-        samples, wall, seen = process.fire(len(drawn), self._left(), flush)
+        with self.stopwatch("new values"):
+            process.arm(drawn, self.rolled, self.copied, self._left())
+        with self.stopwatch("timed calls" if flush else "bare calls"):
+            samples, wall, seen = process.fire(len(drawn), self._left(), flush)
         if seen is not None and name == "candidate" and self.limits.watched:
             difference = read_evidence(self.task, seen)
             if difference is not None:

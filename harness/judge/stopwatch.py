@@ -12,9 +12,9 @@ class Stopwatch:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds: dict[str, float] = {}
-        self.held = 0.0
-        """Seconds in which the device was held alone."""
-        self._clock, self._around, self._since = clock, list[str](), clock()
+        self.held: dict[str, float] = {}
+        """Those of them in which the device was held alone."""
+        self._clock, self._around, self._since, self._holding = clock, list[str](), clock(), False
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -29,20 +29,24 @@ class Stopwatch:
     @contextmanager
     def holding(self) -> Iterator[None]:
         """Around all that is done while the device is held."""
-        start = self._clock()
+        self._turn()
+        self._holding = True
         try:
             yield
         finally:
-            self.held += self._clock() - start
-
-    def phases(self) -> dict[str, float]:
-        """Rounded to milliseconds, the longest first; what took none is left out."""
-        longest = sorted(self.seconds.items(), key=lambda each: -each[1])
-        return {phase: round(seconds, 3) for phase, seconds in longest if seconds >= 0.0005}
+            self._turn()
+            self._holding = False
 
     def _turn(self) -> None:
         now = self._clock()
         if self._around:
             phase = self._around[-1]
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._since
+            for kept in (self.seconds, self.held) if self._holding else (self.seconds,):
+                kept[phase] = kept.get(phase, 0.0) + now - self._since
         self._since = now
+
+
+def shares(seconds: dict[str, float]) -> dict[str, float]:
+    """Rounded to milliseconds, the longest first; what took none is left out."""
+    longest = sorted(seconds.items(), key=lambda each: -each[1])
+    return {phase: round(took, 3) for phase, took in longest if took >= 0.0005}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.judge.judge import Judge
-from harness.judge.stopwatch import Stopwatch
+from harness.judge.stopwatch import Stopwatch, shares
 from harness.task import Task
 from harness.verdict import Verdict
 
@@ -31,14 +31,17 @@ def test_the_innermost_phase_counts() -> None:
             with watch("rounds"):
                 clock.now += 1
         with watch.holding():
-            clock.now += 4
+            clock.now += 3
+            with watch("places"):
+                clock.now += 1
     clock.now += 50  # between phases
     with pytest.raises(ValueError, match="trouble"), watch("oracle"):
         clock.now += 0.5
         raise ValueError("trouble")
     with watch("quick"):
         clock.now += 0.0001
-    assert watch.phases() == {"rounds": 8.0, "oracle": 2.5} and watch.held == 4.0
+    assert shares(watch.seconds) == {"rounds": 7.0, "oracle": 2.5, "places": 1.0}
+    assert watch.held == {"rounds": 3.0, "places": 1.0}
 
 
 def test_a_judgements_phases_come_to_its_whole(judge: Judge, doubled: Task) -> None:
@@ -46,6 +49,8 @@ def test_a_judgements_phases_come_to_its_whole(judge: Judge, doubled: Task) -> N
     assert {"start", "load", "calls", "comparison", "first timed calls", "rounds", "end"} <= set(verdict.phases)
     assert 0.9 * verdict.seconds <= sum(verdict.phases.values()) <= verdict.seconds + 0.05
     assert 0 < verdict.held_seconds < verdict.seconds
+    assert sum(verdict.held_phases.values()) == pytest.approx(verdict.held_seconds, abs=0.02)
+    assert all(seconds <= verdict.phases[phase] for phase, seconds in verdict.held_phases.items())
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
     wrong = judge.judge(doubled, "import")
     assert wrong.phases == {} and wrong.held_seconds == 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class Builder:
             "model": {"name": "m1", "language_model": True, "base_url": None},
             "options": {"max_evaluations": 5, "max_tokens": None, "model_option": [], "seed": 7},
             "environment": ENVIRONMENT,
-            "plan": [vars(attempt) for attempt in plan],
+            "plan": [asdict(attempt) for attempt in plan],
             **more,
         }
 
