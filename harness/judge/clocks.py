@@ -24,6 +24,8 @@ SLACK_US, SLACK = 20.0, 0.15
 BARE_SLACK_US, BARE_SLACK, BEHIND_SLACK = 10.0, 0.05, 0.5
 """Of bare blocks, likewise. The last is for calls that take the host longer than the device: a share of what they took
 longer in bare blocks than in flushed ones, where the device has more to do meanwhile."""
+BARE_BLOCK_SLACK_US = 150.0
+"""Of a whole bare block: a busy host hears so much later that it is over."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Bare:
     """Median of its calls by device events, µs."""
     unseen: float
     """What the judge's clock saw beyond all claims, µs a call."""
+    calls: int
 
 
 @dataclass
@@ -66,7 +69,8 @@ def lie(candidate: Clocks, reference: Clocks) -> str | None:
     if hidden is None:
         return None
     bare = statistics.median(each.claim for each in candidate.bare)
-    if hidden > max(BARE_SLACK_US, BARE_SLACK * bare, BEHIND_SLACK * (bare - claimed)):
+    late = BARE_BLOCK_SLACK_US / max(each.calls for each in candidate.bare)
+    if hidden > max(BARE_SLACK_US, BARE_SLACK * bare, BEHIND_SLACK * (bare - claimed), late):
         return (
             f"its events claim {bare:.1f} µs a call in blocks without flushes, the judge's clock saw {hidden:.1f} µs "
             "more of work that they leave out"

@@ -12,15 +12,15 @@ class TimingLimits:
     width: float = 0.01
     """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
     tell apart."""
-    min_rounds: int = 9
+    min_rounds: int = 8
     max_rounds: int = 60
     places: int = 3
     """In how many places of the device's memory each side's tensors lie during the least rounds: some are faster."""
-    calls: int = 20
+    calls: int = 10
     """In a block, at most."""
-    few_calls: int = 4
+    few_calls: int = 2
     """And at least, unless they are very long or large."""
-    block_us: float = 600.0
+    block_us: float = 400.0
     """In between, so many as come to this."""
     longest_block_us: float = 20_000.0
     seconds: float = 5.0

@@ -31,20 +31,21 @@ from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
 from harness.judge.limits import TimingLimits
 from harness.judge.occupancy import kernels
-from harness.judge.statistics import Ratio, paired_ratio
+from harness.judge.pace import Pace, head_start
+from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Fresh
 from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task
 from harness.verdict import Kernel, Outcome
 
 FLUSH_BYTES = 256 << 20
-"""Written between calls, so that no call finds its inputs in the cache."""
-SMALL_BYTES, CHECKED_CALLS = 16 << 20, 4
+"""Written between calls, at most, so that no call finds its inputs in the cache."""
+SMALL_BYTES, CHECKED_CALLS = 16 << 20, 2
 """Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
 Which ones is drawn."""
-BARE_ROUNDS, BARE_CALLS, BARE_LEAST, BARE_BYTES = 3, 40, 10, 1 << 30
+BARE_ROUNDS, BARE_CALLS, BARE_LEAST, BARE_BYTES = 3, 24, 8, 1 << 30
 """Long blocks without a flush: how many, of how many calls at most, and at least where these move more than so many
 bytes. See `harness.judge.clocks`."""
 BARE_US = 5_000.0
@@ -52,8 +53,10 @@ BARE_US = 5_000.0
 FEW_WORKLOADS = 4
 """A task with fewer has both compared on each of them, a bare block and the call under the profiler; else one of the
 two is drawn: who is wrong there alone is found on one workload or another."""
-RESOLUTION_US = 0.1
-"""What the median of a block of device events tells apart."""
+FLUSHED_A_MICROSECOND = 6_000_000
+"""Bytes that are written between calls, at most."""
+KEPT_BYTES = 1 << 30
+"""Of the device's memory, by each judge."""
 MOST_BALLAST = 64 << 20
 """Up to so many bytes shift the places that tensors take."""
 
@@ -80,6 +83,9 @@ class Side:
 
     process: CandidateProcess
     clocks: Clocks = field(default_factory=Clocks)
+    pace: Pace = field(default_factory=Pace)
+    claim: float = 0.0
+    """µs a call, in the last block."""
 
 
 class Rounds:
@@ -101,17 +107,18 @@ class Rounds:
         self.sides = {"reference": Side(sides.reference), "candidate": Side(sides.candidate)}
         self.watched = limits.watched and not device.interpreted
         names = list(inputs)
-        self.rolled = [
+        rolled = [
             place
             for place, (name, value) in enumerate(inputs.items())
             if _floating(value) or (name in task.redrawn and value is not None)
         ]
-        self.copied = [names.index(name) for name in names if name in task.mutates]
-        self.watch, self.copied = self.copied, [place for place in self.copied if place not in self.rolled]
-        values, layout = list(inputs.values()), task.allocate(inputs)
-        fresh = (values[place] for place in (*self.rolled, *self.copied))
-        self.results_room = sum(room(each) for each in layout)
-        self.moved = sum(room(each) for each in fresh if isinstance(each, torch.Tensor)) + self.results_room
+        mutated = [names.index(name) for name in names if name in task.mutates]
+        copied = [place for place in mutated if place not in rolled]
+        self.fresh = Fresh(rolled, copied, mutated, [room(each) for each in task.allocate(inputs)])
+        values, self.results_room = list(inputs.values()), sum(self.fresh.results)
+        made = (values[place] for place in (*rolled, *copied))
+        self.moved = sum(room(each) for each in made if isinstance(each, torch.Tensor)) + self.results_room
+        self.flush = 0 if device.interpreted else flush_bytes(device)
         block = int(limits.block_share * device.memory) // max(1, self.moved)
         self.fit = max(1, limits.calls if device.interpreted else block)
         self.calls = min(limits.few_calls, self.fit)
@@ -125,8 +132,7 @@ class Rounds:
         """The first blocks, which compile: they are also the candidate's execution test at this size."""
         for name, side in self.sides.items():
             with Blame(name, self.task, self.case):
-                flush = 0 if self.device.interpreted else FLUSH_BYTES
-                side.process.base(self.inputs, self.results_room, self.watch, flush, self._left())
+                side.process.base(self.inputs, self.fresh, self.flush, self._left())
                 drawn = self._shifts(self.calls if self.device.interpreted else 1)
                 self._block(name, drawn)
                 if name == "candidate":
@@ -151,7 +157,7 @@ class Rounds:
             yield
             if not self.device.interpreted:
                 with self.stopwatch("giving memory back"):
-                    torch.cuda.empty_cache()  # checks take much for a moment
+                    give_back(self.device)  # checks take much for a moment
 
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
@@ -167,15 +173,13 @@ class Rounds:
             if self.watched and self._bare_rounds() < BARE_ROUNDS and rng.random() < BARE_ROUNDS / limits.min_rounds:
                 self._bare_round()
             spent = time.monotonic() - start > limits.seconds
-            if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (
-                spent or self._ratio().width < self._width()
-            ):
+            if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (spent or self._precise()):
                 break
         while self.watched and self._bare_rounds() < BARE_ROUNDS:
             self._bare_round()
         if not device.interpreted:
             self._round(check=True)
-        return self._ratio()
+        return self._ratio(self._resolution())
 
     def contradiction(self) -> str | None:
         """What the judge's clock says against the claims; the interpreter makes none."""
@@ -200,7 +204,7 @@ class Rounds:
             return Profile()
         process, drawn = self.sides["candidate"].process, self._shifts(1)
         with Blame("candidate", self.task, self.case, timed=True):
-            process.arm(drawn, self.rolled, self.copied, self._left())
+            process.arm(drawn, self.fresh, self._left())
             seen = process.profile(self._left())
             found = account(seen.ran, seen.launched, self.task.moves_data)
             if self.profile_checked:
@@ -217,10 +221,14 @@ class Rounds:
             with Blame(name, self.task, self.case):
                 side.process.release(self._left())
 
-    def _width(self) -> float:
-        """Of the interval: what is wanted, as far as the device's clock can tell."""
-        resolution = 0.0 if self.device.interpreted else RESOLUTION_US
-        return max(self.limits.width, resolution / min(side.clocks.claims[-1] for side in self.sides.values()))
+    def _precise(self) -> bool:
+        """Is the interval as narrow as is wanted, as far as the device's clock can tell?"""
+        ratio, told = self._ratio(0.0), self._resolution()
+        return ratio.width < max(self.limits.width, told)
+
+    def _resolution(self) -> float:
+        """What the device's clock can't tell apart, as a share."""
+        return 0.0 if self.device.interpreted else RESOLUTION_US / min(side.claim for side in self.sides.values())
 
     def _settle(self, elsewhere: bool) -> None:
         """A block of each that does not count: its tensors take their places, other ones than before if so asked."""
@@ -243,9 +251,9 @@ class Rounds:
                 if name == "candidate" and check:
                     self._check(drawn, Outcome.TIMED_WRONG)
 
-    def _ratio(self) -> Ratio:
-        with self.stopwatch("interval"):
-            return paired_ratio(self.sides["reference"].clocks.claims, self.sides["candidate"].clocks.claims)
+    def _ratio(self, resolution: float) -> Ratio:
+        claims = {name: side.clocks.claims for name, side in self.sides.items()}
+        return paired_ratio(claims["reference"], claims["candidate"], resolution)
 
     def _bare_round(self) -> None:
         """One long block of each without a flush, in random order."""
@@ -264,7 +272,7 @@ class Rounds:
                 samples, wall = self._block(name, drawn, flush=False)
                 if samples:
                     self.sides[name].clocks.bare.append(
-                        Bare(statistics.median(samples), wall - statistics.mean(samples))
+                        Bare(statistics.median(samples), wall - statistics.mean(samples), count)
                     )
                 if name == "candidate" and number == self.bare_checked:
                     self._check(drawn, Outcome.TIMED_WRONG)
@@ -274,23 +282,36 @@ class Rounds:
 
     def _block(self, name: str, drawn: list[int], flush: bool = True) -> tuple[list[float] | None, float]:
         """Run one block: (µs of each call claimed, or None; µs a call by the judge's clock)."""
-        process = self.sides[name].process
+        side = self.sides[name]
+        process = side.process
         with self.stopwatch("new values"):
-            process.arm(drawn, self.rolled, self.copied, self._left())
+            process.arm(drawn, self.fresh, self._left())
+        ahead = self._head_start(len(drawn), flush)
         with self.stopwatch("timed calls" if flush else "bare calls"):
-            samples, wall, seen = process.fire(len(drawn), self._left(), flush)
-        if seen is not None and name == "candidate" and self.limits.watched:
-            difference = read_evidence(self.task, seen)
+            fired = process.fire(len(drawn), ahead, self._left(), flush)
+        if fired.seen is not None and name == "candidate" and self.limits.watched:
+            difference = read_evidence(self.task, fired.seen)
             if difference is not None:
                 raise CandidateFailed(difference.outcome, f"on {self.case.id}, when timed: {difference.sentence}")
-        return samples, wall / len(drawn)
+        if fired.samples:
+            side.pace.saw(fired.launched, len(drawn))
+            side.claim = statistics.median(fired.samples)
+        return fired.samples, max(0.0, fired.wall - ahead) / len(drawn)
+
+    def _head_start(self, calls: int, flush: bool) -> float:
+        """µs that the device sleeps before a block of either side."""
+        if self.device.interpreted:
+            return 0.0
+        sides = list(self.sides.values())
+        device = min(side.claim for side in sides) + (self.flush / FLUSHED_A_MICROSECOND if flush else 0.0)
+        return head_start([side.pace for side in sides], device, calls)
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
         """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""
         many = min(len(drawn), CHECKED_CALLS) if len(drawn) * self.results_room <= SMALL_BYTES else 1
         for number in self.rng.sample(range(len(drawn)), many):
             fresh = {
-                name: redrawn(value, drawn[number]) if place in self.rolled else value
+                name: redrawn(value, drawn[number]) if place in self.fresh.rolled else value
                 for place, (name, value) in enumerate(self.inputs.items())
             }
             with self.stopwatch("collecting"):
@@ -307,6 +328,19 @@ class Rounds:
 
     def _left(self) -> float:
         return max(1.0, self.limits.stage_seconds - (time.monotonic() - self.begin))
+
+
+def flush_bytes(device: Device) -> int:
+    """What is written between calls on this GPU: twice what NVIDIA's last cache holds. Others have caches that they do
+    not tell of."""
+    told = int(getattr(torch.cuda.get_device_properties(device.index), "L2_cache_size", 0))
+    return min(FLUSH_BYTES, 2 * told) if device.kind == "cuda" and told else FLUSH_BYTES
+
+
+def give_back(device: Device) -> None:
+    """Give the device's memory back that this process keeps for later, where it is much: that takes time."""
+    if torch.cuda.memory_reserved(device.index) > KEPT_BYTES:
+        torch.cuda.empty_cache()
 
 
 def _floating(value: object) -> bool:

@@ -20,7 +20,7 @@ from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.integrity import read_evidence, read_names, read_source
-from harness.judge.rounds import Sides
+from harness.judge.rounds import Sides, give_back
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
 from harness.sandbox.wire import room
@@ -183,7 +183,7 @@ class Trial:
                 stack.enter_context(reserve(device.uuid, timing.memory_needed(self.task, case), self.judge.pool))
             self._deadline += time.monotonic() - asked
             yield
-            torch.cuda.empty_cache()
+            give_back(device)
 
     def suspicions(self) -> list[str]:
         """What a person should look at, a sentence each."""
@@ -258,7 +258,7 @@ class Trial:
             stack.enter_context(self.watch.holding())
             self._deadline += time.monotonic() - asked
             yield
-            torch.cuda.empty_cache()
+            give_back(self.judge.device)
 
     def _call_and_compare(
         self,

@@ -77,6 +77,34 @@ class Profiled:
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """How the inputs of timed calls are made from those that were sent, by position."""
+
+    rolled: list[int]
+    """Those that get fresh values."""
+    copied: list[int]
+    """Those that get memory of their own for each call: they are changed in place."""
+    watched: list[int]
+    """Those whose state after a call is wanted."""
+    results: list[int]
+    """Bytes of each output."""
+
+
+@dataclass(frozen=True)
+class Fired:
+    """One block of calls."""
+
+    samples: list[float] | None
+    """Claimed µs of each call by device events; None on the interpreter."""
+    wall: float
+    """µs of all by the judge's clock, the device's sleep before them included."""
+    launched: float
+    """µs that the host took to launch them, as its process says."""
+    seen: Returned | None
+    """What was seen of all of them on the interpreter, with no outputs; else None."""
+
+
+@dataclass(frozen=True)
 class Testimony:
     """What a process was seen doing, by the end of its life; see `harness.sandbox.tripwire` for the kinds."""
 
@@ -173,28 +201,29 @@ class CandidateProcess:
         }
         return self._unpack(self._ask(message, timeout))
 
-    def base(self, inputs: Inputs, results_room: int, watch: list[int], flush: int, timeout: float) -> None:
+    def base(self, inputs: Inputs, fresh: Fresh, flush: int, timeout: float) -> None:
         """Send the inputs from which `arm` makes fresh ones."""
-        self._ask({"op": "base", "args": self._place(inputs, results_room, watch), "flush": flush}, timeout)
+        args = self._place(inputs, sum(map(aligned, fresh.results)), fresh.watched)
+        message = {"op": "base", "args": args, "rolled": fresh.rolled, "copied": fresh.copied, "flush": flush}
+        self._ask(message, timeout)
 
-    def arm(self, shifts: list[int], rolled: list[int], copied: list[int], timeout: float) -> None:
-        """Have input sets made, one per timed call, by rotating the inputs at `rolled`; `copied` are cloned."""
-        self._ask({"op": "arm", "shifts": shifts, "rolled": rolled, "copied": copied}, timeout)
+    def arm(self, shifts: list[int], fresh: Fresh, timeout: float) -> None:
+        """Have input sets made, one per timed call."""
+        self._ask({"op": "arm", "shifts": shifts, "results": fresh.results}, timeout)
 
-    def fire(self, calls: int, timeout: float, flush: bool = True) -> tuple[list[float] | None, float, Returned | None]:
-        """Run the armed calls: (claimed µs of each by device events, or None; µs of all by the judge's clock; what was
-        seen of all of them on the interpreter, with no outputs, else None)."""
+    def fire(self, calls: int, ahead: float, timeout: float, flush: bool = True) -> Fired:
+        """Run the armed calls; the device sleeps for `ahead` µs before them."""
         start = time.perf_counter()
-        fired = self._ask({"op": "fire", "flush": flush}, timeout)
+        fired = self._ask({"op": "fire", "flush": flush, "ahead": ahead}, timeout)
         elapsed = (time.perf_counter() - start) * 1e6
         if self.device == "cpu":
-            return None, elapsed, self._made((), {}, fired)
-        reply = self._ask({"op": "times"}, timeout)
+            return Fired(None, elapsed, 0.0, self._made((), {}, fired))
+        reply, launched = self._ask({"op": "times"}, timeout), fired.get("launched_us")
         samples = reply.get("samples_us")
-        plausible = isinstance(samples, list) and len(samples) == calls
+        plausible = isinstance(samples, list) and len(samples) == calls and isinstance(launched, (int, float))
         if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
             raise CandidateFailed(Outcome.PROTOCOL, "the timed calls came back without their times")
-        return [float(us) for us in samples or []], elapsed, None
+        return Fired([float(us) for us in samples or []], elapsed, float(launched or 0.0), None)
 
     def profile(self, timeout: float) -> Profiled:
         """Run the first of the armed calls under the profiler."""

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import ModuleType
@@ -24,7 +25,7 @@ from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
 from harness.sandbox.profiler import Profiler
-from harness.sandbox.refresh import redrawn, rotated
+from harness.sandbox.refresh import Base
 from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
 
@@ -55,9 +56,8 @@ _MOST_DEVICE_MEMORY = 0.16
 """Share of a GPU's memory that PyTorch gives a candidate: the reference, and others that are checked, need some too."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
-_SLEEP_CYCLES, _SLEEP_CYCLES_A_CALL = 600_000, 150_000
-"""About 0.3 ms on the device for a block, and 0.08 ms for each call of it, in which the host gets ahead of the device,
-so that launches don't stand between events."""
+_CYCLES_A_MICROSECOND = 2000
+"""Of a GPU's clock, roughly."""
 
 
 def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
@@ -92,6 +92,8 @@ class _Session:
         self.event: Any = torch.cuda.Event
         self.synchronize: Any = torch.cuda.synchronize
         self.sleep: Any = torch.cuda._sleep
+        self.empty: Any = torch.empty
+        self.clock = time.perf_counter
         self.path = ""
         self.folder = f"{SCRATCH}-{os.getpid()}"
         self.cache = f"{self.folder}/triton"
@@ -101,11 +103,11 @@ class _Session:
         self.function: Any = None
         self.witness, self.profiler = Witness(), Profiler(of_device=True)
         self.profiler_used = False
-        self.base_args: list[Any] = []
+        self.base_inputs: Base | None = None
         self.sets: list[list[Any]] = []
         self.results: list[Any] = []
         self.pairs: list[tuple[Any, Any]] = []
-        """Events around each armed call."""
+        """Events around each armed call, and more that were needed before."""
         self.flush: torch.Tensor | None = None
         self.ballast: torch.Tensor | None = None
 
@@ -216,41 +218,41 @@ class _Session:
     def _evidence(self, launches: int, operations: set[str], moved: set[str]) -> dict[str, Any]:
         return {"launches": launches, "operations": sorted(operations)[:200], "moved": sorted(moved)[:20]}
 
-    def base(self, args: list[Any], flush: int) -> dict[str, Any]:
+    def base(self, args: list[Any], rolled: list[int], copied: list[int], flush: int) -> dict[str, Any]:
         self.release()
         if self.watched and self.device != "cpu" and not self.profiler_used:
             # Launches take longer from its first use on: let both sides have that behind them before they are timed.
             self.profiler.start()
             self.profiler.stop()
             self.profiler_used = True
-        self.base_args = self._values(args)
+        self.base_inputs = Base(self._values(args), rolled, copied, at_once=self.interpreter is None)
         if flush and self.flush is None:
             self.flush = torch.empty(flush, dtype=torch.uint8, device=self.device)
         self._synchronize()
         return {}
 
-    def arm(self, shifts: list[int], rolled: list[int], copied: list[int]) -> dict[str, Any]:
+    def arm(self, shifts: list[int], results: list[int]) -> dict[str, Any]:
+        """`results`: bytes of each output. Memory for them is there before the calls: the driver takes its time to give
+        some, and that must not stand between them."""
         self.results, self.sets = [], []
-        for shift in shifts:
-            fresh = list(self.base_args)
-            for index in rolled:
-                fresh[index] = redrawn(fresh[index], shift)
-            for index in copied:
-                fresh[index] = rotated(fresh[index], 0)
-            self.sets.append(fresh)
+        assert self.base_inputs is not None
+        self.sets = self.base_inputs.sets(shifts)
+        if self.device != "cpu":
+            there = [self.empty(size, dtype=torch.uint8, device=self.device) for size in results for _ in shifts]
+            del there
         event = self.event
-        self.pairs = [
-            (event(enable_timing=True), event(enable_timing=True)) for _ in (shifts if self.device != "cpu" else ())
-        ]
-        for start, end in self.pairs:  # the first record makes the event
-            start.record()
-            end.record()
+        while self.device != "cpu" and len(self.pairs) < len(shifts):
+            self.pairs.append((event(enable_timing=True), event(enable_timing=True)))
+            for each in self.pairs[-1]:
+                each.record()  # the first record makes the event
         self._synchronize()
         return {}
 
-    def fire(self, flush: bool) -> dict[str, Any]:
-        """The judge's clock runs: nothing is done here but the calls, and waiting for them. On the interpreter, where
-        times say little, each call is watched as the checked ones are: a candidate can't tell them apart."""
+    def fire(self, flush: bool, ahead: float) -> dict[str, Any]:
+        """The judge's clock runs: nothing is done here but the calls, and waiting for them. The device sleeps for
+        `ahead` µs first, in which the host gets ahead of it, so that launches don't stand between events. On the
+        interpreter, where times say little, each call is watched as the checked ones are: a candidate can't tell them
+        apart."""
         function, results, ground = self.function, self.results, self.flush if flush else None
         if self.device == "cpu":
             seen: dict[str, Any] = {"launches": 1 << 30, "operations": set(), "moved": set()}
@@ -261,19 +263,22 @@ class _Session:
                 seen["operations"] |= self.witness.operations
                 seen["moved"] |= self.witness.moved
             return {"evidence": self._evidence(**seen)}
-        self.sleep(_SLEEP_CYCLES + _SLEEP_CYCLES_A_CALL * len(self.sets))
-        for values, (start, end) in zip(self.sets, self.pairs, strict=True):
+        self.sleep(int(ahead * _CYCLES_A_MICROSECOND))
+        begin = self.clock()
+        for values, (start, end) in zip(self.sets, self.pairs, strict=False):
             if ground is not None:
                 ground.zero_()
             start.record()
             result = function(*values)
             end.record()
             results.append(result)
+        launched = self.clock() - begin
         self.synchronize()
-        return {}
+        return {"launched_us": launched * 1e6}
 
     def times(self) -> dict[str, Any]:
-        return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in self.pairs]}
+        pairs = self.pairs[: len(self.sets)]
+        return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in pairs]}
 
     def profile(self) -> dict[str, Any]:
         self.witness.kernels.clear()
@@ -293,7 +298,7 @@ class _Session:
         return self._pack(self.results[number], self.sets[number], results_at, watch)
 
     def trim(self) -> dict[str, Any]:
-        self.sets, self.results, self.pairs = [], [], []
+        self.sets, self.results = [], []
         if self.device != "cpu":
             torch.cuda.empty_cache()  # others work on the device, too
         return {}
@@ -305,7 +310,7 @@ class _Session:
         return {}
 
     def release(self, much: bool = False) -> dict[str, Any]:
-        self.base_args, self.flush, self.ballast = [], None, None
+        self.base_inputs, self.flush, self.ballast, self.pairs = None, None, None, []
         self.trim()
         if much:
             self._synchronize()

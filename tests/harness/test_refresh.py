@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.sandbox.refresh import redrawn, rotated
+from harness.sandbox import refresh
+from harness.sandbox.refresh import Base, redrawn, rotated
 
 DENSE = torch.arange(12.0).reshape(3, 4)
 
@@ -58,3 +59,38 @@ def test_one_value_seen_many_times_is_made_smaller_once() -> None:
     fresh = redrawn(expanded, 12345)
     assert fresh.stride() == expanded.stride() and fresh.unique().numel() == 1
     assert 0.75 <= fresh[0, 0].item() < 1
+
+
+SHIFTS = [3, 987654321, 123456789, 0]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("farthest", [1 << 24, 100])
+def test_sets_made_at_once_are_those_that_the_judge_makes(
+    at_once: bool, farthest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh, "FARTHEST", farthest)
+    values = [
+        torch.randn(1000),
+        torch.randn(30, 40).half().t(),
+        torch.randn(8, 50).bfloat16()[:, :30],
+        torch.randn(64).to(torch.float8_e4m3fn),
+        torch.randn(5).double().expand(3, 5),
+        torch.zeros(0),
+        torch.arange(64, dtype=torch.int32),
+        7,
+        torch.arange(5.0),
+        "fp16",
+    ]
+    rolled, copied = list(range(8)), [8]
+    sets = Base(values, rolled, copied, at_once).sets(SHIFTS)
+    for shift, fresh in zip(SHIFTS, sets, strict=True):
+        for place, (got, value) in enumerate(zip(fresh, values, strict=True)):
+            wanted = redrawn(value, shift) if place in rolled else value
+            if not isinstance(wanted, torch.Tensor):
+                assert got == wanted
+                continue
+            assert got.dtype is wanted.dtype and got.shape == wanted.shape and got.stride() == wanted.stride()
+            assert torch.equal(got.float(), wanted.float()), place
+    for place in (0, 1, 2, 3, 4, 6, 8):
+        assert len({each[place].data_ptr() for each in sets}) == len(SHIFTS), "each call has memory of its own"

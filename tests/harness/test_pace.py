@@ -1,0 +1,39 @@
+"""The device sleeps before a block just so long that every call is launched before its turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.judge.pace import FIRST_US, LEAST_US, MOST_US, Pace, head_start
+
+
+def _pace(*launches: float) -> Pace:
+    pace = Pace()
+    for each in launches:
+        pace.saw(10 * each, 10)
+    return pace
+
+
+@pytest.mark.parametrize("host", [5.0, 30.0, 60.0, 200.0])
+@pytest.mark.parametrize("device", [10.0, 60.0, 500.0])
+@pytest.mark.parametrize("calls", [1, 10, 24])
+def test_no_call_waits_for_its_launch(host: float, device: float, calls: int) -> None:
+    ahead = head_start([_pace(host), _pace(host / 2)], device, calls)
+    launched, free = 0.0, ahead
+    for _ in range(calls):
+        launched += 1.3 * host  # somewhat slower than it was seen
+        assert launched <= free, (host, device, calls)
+        free += device
+
+
+def test_a_device_that_is_slower_than_its_host_hardly_sleeps() -> None:
+    assert head_start([_pace(40.0), _pace(30.0)], 400.0, 24) == pytest.approx(LEAST_US + 60.0)
+
+
+def test_one_slow_launch_changes_nothing_and_there_is_a_limit() -> None:
+    assert head_start([_pace(20.0, 20.0, 9000.0)], 400.0, 10) == head_start([_pace(20.0)], 400.0, 10)
+    assert head_start([_pace(9000.0)], 5.0, 10) == MOST_US
+
+
+def test_as_long_as_nothing_is_known_it_sleeps_long() -> None:
+    assert head_start([_pace(20.0), Pace()], 400.0, 10) > FIRST_US
