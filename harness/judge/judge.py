@@ -95,6 +95,10 @@ class Judge:
             return
         with lease(self.device.uuid):
             self._peaks = measure_peaks(self.device)
+        if not self.device.interpreted:
+            from harness.judge import screen  # Triton's import takes a second
+
+            screen.prepare(self.device.torch)
         self.compiled.tidy()
         if not self.compiled.knows(DRIVER):
             self._compile_driver()

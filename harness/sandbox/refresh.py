@@ -43,8 +43,9 @@ def factor_of(shift: int) -> float:
 
 
 def rotated(tensor: torch.Tensor, shift: int, factor: float = 1.0) -> torch.Tensor:
-    """A new tensor with the same shape and strides, its elements rotated by `shift` places to the front: in the order of memory, or,
-    where something stands between them that is not the tensor's, in that of its axes. All are multiplied by `factor`.
+    """A new tensor with the same shape and strides, its elements moved `shift` places to the front, and around to the
+    end: in the order of memory, or, where something stands between them that is not the tensor's, in that of its axes.
+    All are multiplied by `factor`.
     """
     length = span(tensor)
     if length > tensor.numel():
