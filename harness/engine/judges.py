@@ -32,14 +32,16 @@ from harness.sandbox.wire import Channel, WireBroken, WireClosed, WireTimeout
 from harness.task import Task
 from harness.verdict import Verdict
 
-MOST_INTERPRETED, MOST_ON_A_GPU = 8, 4
-"""Judges of one device where nobody says how many. Those of a GPU take turns at timing; meanwhile others compile."""
+MOST_INTERPRETED, MOST_ON_A_GPU, CORES_SHARE = 8, 16, 0.75
+"""Judges of one device where nobody says how many. Those of a GPU take turns at timing; meanwhile others compile, which
+takes a processor each: some are left for the one that times."""
 MANY = 1000
 """Attempts: more than there are ever judges."""
 KEPT = 8
 """References' processes that a judge keeps, at most: each takes some 20 MB, on a GPU a context beside."""
-CONTEXT_BYTES, CONTEXT_SHARE = 600 << 20, 0.1
-"""Device memory that one such process takes, roughly, and the share that all of them together may take."""
+CONTEXT_BYTES, CONTEXT_SHARE = 600 << 20, 0.15
+"""Device memory that one process takes, roughly, and the share that all references' together may take; likewise all
+judges' and candidates'."""
 
 
 def _cores() -> int:
@@ -49,8 +51,13 @@ def _cores() -> int:
 
 def usual(devices: Sequence[Device], attempts: int) -> int:
     """How many judges on each device so many attempts at once get by default."""
-    most = MOST_INTERPRETED if devices[0].interpreted else MOST_ON_A_GPU
-    return max(1, min(-(-attempts // len(devices)), _cores() // len(devices), most))
+    device, cores = devices[0], _cores() / len(devices)
+    if device.interpreted:
+        most = min(MOST_INTERPRETED, int(cores))
+    else:
+        fit = int(CONTEXT_SHARE * device.memory) // (2 * CONTEXT_BYTES)
+        most = min(MOST_ON_A_GPU, int(CORES_SHARE * cores), fit)
+    return max(1, min(-(-attempts // len(devices)), most))
 
 
 def _references_kept(device: Device, judges: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -78,9 +77,23 @@ def test_each_worker_takes_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert taken == [0, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("gpus", "cores", "gib", "judges"), [(1, 16, 139, 12), (2, 32, 139, 12), (4, 64, 139, 12), (1, 128, 139, 16)]
+)
+def test_as_many_judges_as_processors_and_memory_serve(
+    gpus: int, cores: int, gib: int, judges: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Device, "memory", gib << 30)
+    monkeypatch.setattr("harness.engine.judges._cores", lambda: cores)
+    devices = tuple(Device("cuda", index, "a device", f"uuid-{index}") for index in range(gpus))
+    assert usual(devices, 1) == 1 and usual(devices, 1000) == judges
+    monkeypatch.setattr(Device, "memory", 12 << 30)
+    assert usual(devices, 1000) == 1, "a small GPU has no room for more"
+    monkeypatch.setattr("harness.engine.judges._cores", lambda: 1)
+    assert usual(devices, 1000) == 1
+
+
 def test_judges_are_spread_over_devices() -> None:
-    devices = tuple(Device("cuda", index, "a device", f"uuid-{index}") for index in range(2))
-    assert usual(devices, 1) == 1 and usual(devices, 1000) == max(1, min(4, len(os.sched_getaffinity(0)) // 2))
     interpreters = (Device("interpreter", 0, "interpreter", "cpu"),)
     judges = shared(interpreters, JudgeLimits(), [], [TOY], 3)
     assert judges.number == 3
