@@ -24,8 +24,9 @@ from typing import Self
 
 from harness import registry
 from harness.attempt import TRIES, view
-from harness.device import find_device, find_devices
-from harness.engine.judges import MANY, shared, usual
+from harness.device import Device, find_device, find_devices
+from harness.engine.cluster import ClusterJudges, on_cluster
+from harness.engine.judges import MANY, Judges, shared, usual
 from harness.engine.once import Once
 from harness.errors import InfrastructureError, Stopped
 from harness.named import make_judge
@@ -67,6 +68,9 @@ class Judge:
         memory_limit: float | None = None,
         isolation: str | None = None,
         compile_cache: str | None = None,
+        engine: str | None = None,
+        ray_address: str | None = None,
+        ray_accelerator: str | None = None,
     ) -> None:
         """`suite` is a name (`rocm`) or a folder. The others are pytest's options of the same names; `judges` is the
         number on each device. Raises UsageError for what can't be; starts nothing yet."""
@@ -81,13 +85,20 @@ class Judge:
             memory_limit=memory_limit,
             isolation=isolation,
             compile_cache=compile_cache,
+            engine=engine,
+            ray_address=ray_address,
+            ray_accelerator=ray_accelerator,
         ).checked(alone=False)
         self._options = options
-        self._devices = find_devices(devices) if devices else (find_device(device),)
         hidden = [self.suite.folder]
-        limits = make_judge(options, self._devices[0], hidden).limits
-        each = judges or usual(self._devices, MANY)
-        self._judges = shared(self._devices, limits, hidden, [self.suite.folder], each)
+        if engine == "ray":
+            self._judges: Judges = on_cluster(options, [self.suite.folder], (), MANY)
+            self._devices: tuple[Device, ...] = ()
+        else:
+            self._devices = find_devices(devices) if devices else (find_device(device),)
+            limits = make_judge(options, self._devices[0], hidden).limits
+            each = judges or usual(self._devices, MANY)
+            self._judges = shared(self._devices, limits, hidden, [self.suite.folder], each)
         self._asking = ThreadPoolExecutor(self._judges.number, thread_name_prefix="evaluate")
         self._lock = threading.Lock()
         self._started = False
@@ -100,7 +111,7 @@ class Judge:
 
     def tasks(self) -> list[TaskView]:
         """What a model may see of each task: name, instruction, signature, …"""
-        return [view(task, self._devices[0]) for task in self.suite.tasks]
+        return [view(task, self._device) for task in self.suite.tasks]
 
     def evaluate(self, task: str, source: str) -> Verdict:
         """The verdict on one candidate: how far it came, why it stopped, its speedup.
@@ -142,6 +153,14 @@ class Judge:
         except InfrastructureError as error:
             return Judged(number, task.name, None, str(error))
         return Judged(number, task.name, verdict)
+
+    @property
+    def _device(self) -> Device:
+        """The first one; in a cluster it is known once its judge has started."""
+        if not isinstance(self._judges, ClusterJudges):
+            return self._devices[0]
+        self._start()
+        return self._judges.device
 
     def _judge(self, task: Task, source: str) -> Verdict:
         self._start()

@@ -77,6 +77,7 @@ class Setting:
     """What all attempts of a session share."""
 
     judge: Judge | Judges
+    device: Device
     run: Run
     model: Model | None
     budget: Budget
@@ -118,7 +119,7 @@ def _perform_once(
 ) -> Record:
     folder = setting.run.sample(attempt)
     setting.judge.start()
-    setting.run.note_device({**asdict(setting.judge.device), "peaks": setting.judge.describe_peaks()})
+    setting.run.note_device({**asdict(setting.device), "peaks": setting.judge.describe_peaks()})
 
     same_as = ""
 
@@ -146,7 +147,7 @@ def _perform_once(
     )
     begin = time.monotonic()
     try:
-        solution, stopped = _solve(solver, view(task, setting.judge.device), bench)
+        solution, stopped = _solve(solver, view(task, setting.device), bench)
         if solution is None:
             verdict = _without_code(bench, stopped)
         else:

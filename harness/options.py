@@ -15,6 +15,7 @@ from harness.sandbox.levels import Level
 from harness.solver import Budget
 
 MODEL_DEFAULT = "offline"
+ENGINES = ("local", "ray")
 CACHE_MODES = ("auto", "off", "refresh", "replay")
 _LISTS = ("solver", "model_option")
 _PATHS = ("predictions", "model_cache_file")
@@ -60,6 +61,9 @@ class Options:
     judges: int | None = None
     compile_cache: str | None = None
     devices: str | None = None
+    engine: str | None = None
+    ray_address: str | None = None
+    ray_accelerator: str | None = None
 
     RECORDED = (
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
@@ -98,10 +102,18 @@ class Options:
                 raise UsageError(f"--isolation: {error}") from None
             if self.unguarded:
                 raise UsageError("--unguarded gives no isolation at all: leave it out, or --isolation")
-        if alone and self.judges is not None and self.many == 1 and self.devices is None:
+        at_once = self.many > 1 or self.devices is not None or self.engine == "ray"
+        if alone and self.judges is not None and not at_once:
             raise UsageError("--judges: attempts run one at a time: add --concurrency=N, or leave it out")
         if self.devices is not None and self.device is not None:
             raise UsageError("--devices names the devices already: leave --device out")
+        if self.engine not in (None, *ENGINES):
+            raise UsageError(f"--engine {self.engine!r} is unknown: there are {' and '.join(ENGINES)}")
+        for name in ("ray_address", "ray_accelerator"):
+            if getattr(self, name) is not None and self.engine != "ray":
+                raise UsageError(f"--{name.replace('_', '-')} has no meaning without --engine=ray")
+        if self.engine == "ray" and self.devices is not None:
+            raise UsageError("--devices: with --engine=ray judges take all GPUs of the cluster: leave it out")
         if self.resume and self.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
         return self

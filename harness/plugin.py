@@ -70,6 +70,9 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
         "LIST",
         "several GPUs of one kind: all, or cuda:0,cuda:1; --judges on each",
     ),
+    ("--engine", str, "ENGINE", "where candidates are judged: local (this machine), or ray (a Ray cluster)"),
+    ("--ray-address", str, "ADDRESS", "of the cluster's head (the one that runs on this machine)"),
+    ("--ray-accelerator", str, "TYPE", "kind of GPU in the cluster, as Ray names it: H200 (that of the first judge)"),
     ("--run-dir", Path, "DIR", "where to record the run (runs/<time>-…)"),
     ("--resume", Path, "RUN", "go on with a run that was stopped"),
     ("--seed", int, "N", "make inputs repeatable (they are fresh and secret otherwise)"),
@@ -249,6 +252,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"report: {report.write(folder)}")
         except (OSError, KernelAssayError) as error:
             terminalreporter.write_line(f"no report: {error}; the record is whole: {folder}")
+    session = config.stash.get(_session, None)
+    for note in session.notes() if session is not None else ():
+        terminalreporter.write_line(f"note: {note}")
     terminalreporter.write_line(f"run: {folder}")
 
 

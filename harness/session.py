@@ -21,6 +21,7 @@ from harness import registry
 from harness.attempt import Setting, perform, shows_examples, uses_model, view, wants_reference
 from harness.device import Device, find_device, find_devices
 from harness.engine.ahead import Ahead, Notice
+from harness.engine.cluster import ClusterJudges, on_cluster
 from harness.engine.judges import MANY, Judges, shared, usual
 from harness.engine.once import Once
 from harness.engine.progress import Progress
@@ -49,24 +50,16 @@ class Session:
             known = ", ".join(registry.names(registry.SOLVERS))
             raise UsageError(f"name a solver: --solver=NAME, with NAME one of {known}, MODULE:ATTR or FILE.py:NAME")
         self.suites: tuple[Suite, ...] = tuple(load_suite(folder) for folder in suite_folders)
-        self.devices = find_devices(options.devices) if options.devices else (find_device(options.device or "auto"),)
-        if by_workers:
-            self.devices = (self.devices[_number_of_worker() % len(self.devices)],)
-        elif options.devices and options.concurrency is None:
-            each = options.judges or usual(self.devices, MANY)
-            options = replace(options, concurrency=each * len(self.devices))
-        self.options = options
-        self.device: Device = self.devices[0]
-        self.isolation = UNGUARDED if options.unguarded else isolation.probe()
-        self.environment = self.device.environment(self.isolation)
-        options.check_isolation(self.isolation)
-        if options.sanitizer:
-            sanitizer.check_there(self.device)
         self.solvers = named_solvers(options)
         self.model: Model | None = (
             named_model(options) if any(uses_model(each.solver) for each in self.solvers) else None
         )
         self._judge: Judge | Judges | None = None
+        self.isolation: str
+        self.environment: dict[str, Any]
+        in_cluster = options.engine == "ray"
+        self.options = self._join_cluster(options, by_workers) if in_cluster else self._look_around(options, by_workers)
+        options.check_isolation(self.isolation)
         self._ahead: Ahead[Record] | None = None
         self._plan: Sequence[Attempt] = ()
         self._run: Run | None = None
@@ -132,7 +125,9 @@ class Session:
             raise self._failed[attempt.id]
         if attempt.id not in self._done:
             digest, budget = self.environment["digest"], self.options.budget
-            setting = Setting(self.judge, self._run, self.model, budget, digest, self.options.seed, self._once)
+            setting = Setting(
+                self.judge, self.device, self._run, self.model, budget, digest, self.options.seed, self._once
+            )
             try:
                 if self.options.many > 1:
                     self._done[attempt.id] = self._record_ahead(attempt, setting, notice)
@@ -160,7 +155,7 @@ class Session:
         owed = {each.attempt.id for each in ahead.done()}
         before = [record for key, record in self._done.items() if key not in owed]
         records = [*before, *ahead.done()]
-        held = self._judge.held if isinstance(self._judge, Judges) and not self.device.interpreted else None
+        judges = self._judge if isinstance(self._judge, Judges) and not self.device.interpreted else None
         return Progress(
             planned=len(self._plan),
             done=len(records),
@@ -168,7 +163,7 @@ class Session:
             new=len(records) - len(before),
             doing=ahead.doing(),
             seconds=ahead.seconds,
-            held=held / len(self.devices) / ahead.seconds if held is not None and ahead.seconds else None,
+            held=judges.held / judges.devices / ahead.seconds if judges is not None and ahead.seconds else None,
         )
 
     @property
@@ -227,7 +222,12 @@ class Session:
         lines.append(f"device: {self.device.name}{kind}{driver}; torch {about['torch']}, triton {about['triton']}")
         warning = " (nothing stops or sees a candidate that cheats)" if self.options.unguarded else ""
         lines.append(f"isolation: {self.isolation}{warning}")
-        if self.options.many > 1:
+        if isinstance(self._judge, ClusterJudges):
+            lines.append(
+                f"engine: Ray, {self._judge.number} judges for up to {self.options.many} attempts at once; "
+                f"the first is on {self._judge.about['node']}"
+            )
+        elif self.options.many > 1:
             where = f" on each of {len(self.devices)} devices" if len(self.devices) > 1 else ""
             lines.append(
                 f"concurrency: up to {self.options.many} attempts at once, {self._judges} to judge them{where}"
@@ -293,6 +293,46 @@ class Session:
         except (OSError, ValueError):
             return False
         return _SESSION in os.environ and about.get("session") == os.environ[_SESSION]
+
+    def _look_around(self, options: Options, by_workers: bool) -> Options:
+        """The devices of this machine, and what its walls are."""
+        self.devices = find_devices(options.devices) if options.devices else (find_device(options.device or "auto"),)
+        if by_workers:
+            self.devices = (self.devices[_number_of_worker() % len(self.devices)],)
+        elif options.devices and options.concurrency is None:
+            each = options.judges or usual(self.devices, MANY)
+            options = replace(options, concurrency=each * len(self.devices))
+        self.device: Device = self.devices[0]
+        self.isolation = UNGUARDED if options.unguarded else isolation.probe()
+        self.environment = self.device.environment(self.isolation)
+        if options.sanitizer:
+            sanitizer.check_there(self.device)
+        return options
+
+    def _join_cluster(self, options: Options, by_workers: bool) -> Options:
+        """Judges in a Ray cluster: what device it has is known once the first of them has started."""
+        if by_workers:
+            raise UsageError("--engine=ray: attempts run at once by themselves: leave -n out")
+        runs = options.resume or options.run_dir or Path("runs")
+        folders = [suite.folder for suite in self.suites]
+        judges = on_cluster(options, folders, [runs.absolute()], options.concurrency or MANY)
+        try:
+            judges.start()
+        except InfrastructureError as error:
+            judges.close()
+            raise UsageError(f"--engine=ray: {error}") from None
+        self._judge = judges
+        self.device, self.isolation, self.environment = judges.device, judges.isolation, judges.environment
+        self.devices = (self.device,)
+        return replace(options, concurrency=options.concurrency or judges.number)
+
+    def notes(self) -> list[str]:
+        """What a person should know of how it went, besides the results."""
+        judges = self._judge
+        found = list(judges.left_out) if isinstance(judges, ClusterJudges) else []
+        if isinstance(judges, Judges) and judges.again:
+            found.append(f"{judges.again} judgements were made again: their node was lost")
+        return found
 
     def _check_solvers(self) -> None:
         """What a solver lacks for these tasks is told before anything is spent."""

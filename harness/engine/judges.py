@@ -1,34 +1,31 @@
 """A few judges for many attempts: each judgement takes the next one that is free, first come first served.
 
-Every judge is a process of its own (`harness.engine.judging`). Of several that are free the one is taken that judged
-the same task before: it may have the reference's process still. A judge that dies costs its judgement, which is trouble
-of the machine, and is started again.
+A judge sits in a process of its own on this machine (`harness.engine.process`), or anywhere in a Ray cluster
+(`harness.engine.cluster`). Of several that are free the one is taken that judged the same task before: it may have the
+reference's process still. A judge that dies costs its judgement, which is trouble of the machine, and is started again.
+One whose machine is lost costs nothing: another judges what it had begun, and a new one takes its place as soon as
+there is room for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.device import Device
 from harness.engine.judging import Setup
+from harness.engine.process import JudgeProcess
 from harness.errors import InfrastructureError, Stopped
 from harness.judge.judge import JudgeLimits
-from harness.sandbox.parent import START_TIMEOUT
-from harness.sandbox.wire import Channel, WireBroken, WireClosed, WireTimeout
 from harness.task import Task
 from harness.verdict import Verdict
 
@@ -44,23 +41,23 @@ CONTEXT_BYTES, CONTEXT_SHARE = 600 << 20, 0.15
 judges' and candidates'."""
 
 
-def _cores() -> int:
+def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def usual(devices: Sequence[Device], attempts: int) -> int:
     """How many judges on each device so many attempts at once get by default."""
-    device, cores = devices[0], _cores() / len(devices)
+    device, share = devices[0], cores() / len(devices)
     if device.interpreted:
-        most = min(MOST_INTERPRETED, int(cores))
+        most = min(MOST_INTERPRETED, int(share))
     else:
         fit = int(CONTEXT_SHARE * device.memory) // (2 * CONTEXT_BYTES)
-        most = min(MOST_ON_A_GPU, int(CORES_SHARE * cores), fit)
+        most = min(MOST_ON_A_GPU, int(CORES_SHARE * share), fit)
     return max(1, min(-(-attempts // len(devices)), most))
 
 
-def _references_kept(device: Device, judges: int) -> int:
+def references_kept(device: Device, judges: int) -> int:
     """For how many tasks each of so many judges may keep the reference's process."""
     if device.interpreted:
         return KEPT
@@ -71,20 +68,57 @@ def shared(
     devices: Sequence[Device], limits: JudgeLimits, hidden: Iterable[Path], suites: Iterable[Path], number: int
 ) -> Judges:
     """So many judges of these suites' tasks on each of the devices, with the limits that one would have alone."""
-    limits = replace(limits, references=_references_kept(devices[0], number))
-    threads = max(1, _cores() // (number * len(devices)))
+    limits = replace(limits, references=references_kept(devices[0], number))
+    threads = max(1, cores() // (number * len(devices)))
     setups = [Setup(device, limits, tuple(hidden), tuple(suites), threads) for device in devices]
-    return Judges(setups * number)
+    return Judges([JudgeProcess(each) for each in setups * number], len(devices))
+
+
+class SeatLost(InfrastructureError):
+    """A judge's machine is gone, or its place was taken away: nothing is known of what it judged."""
+
+
+class SeatUnfit(InfrastructureError):
+    """A judge is not like the first one: it must not judge for the same command."""
+
+
+class Seat(Protocol):
+    """One judge, wherever it sits; asked by one thread at a time."""
+
+    recent: deque[str]
+    """Digests of the tasks judged last."""
+
+    def start(self) -> dict[str, Any]:
+        """Start it, and give what it says of itself once it is ready: `isolation` and `peaks`. Raises
+        InfrastructureError where it does not start, and SeatUnfit."""
+        ...
+
+    def judge(self, task: Task, source: str, seed: int | None, isolation: str) -> Verdict:
+        """One judgement, behind the walls of this level. Raises InfrastructureError, and SeatLost."""
+        ...
+
+    def kill(self) -> None:
+        """End it, whatever it does; from any thread. It can't be started again."""
+        ...
+
+
+class _Unfit(Exception):
+    """The seat was given up."""
+
+
+PATIENCE = 300.0
+"""Seconds for which a judgement waits while there is no judge at all, all of them lost."""
 
 
 class Judges:
     """To attempts they look like one `harness.judge.judge.Judge` that may be asked from any thread."""
 
-    def __init__(self, setups: Sequence[Setup]) -> None:
-        """One a setup; those that stand first are taken first, where nothing else speaks."""
-        self.device, self.number = setups[0].device, len(setups)
-        self._all = [_JudgeProcess(setup) for setup in setups]
-        self._free: list[_JudgeProcess] = []
+    def __init__(self, seats: Sequence[Seat], devices: int) -> None:
+        """Those that stand first are taken first, where nothing else speaks. `devices`: how many they share."""
+        self.number, self.devices = len(seats), devices
+        self._all = list(seats)
+        self._free: list[Seat] = []
+        self._lost: list[Seat] = []
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
         self._starting = threading.Lock()
@@ -92,6 +126,8 @@ class Judges:
         self._closed = False
         self.held = 0.0
         """Seconds for which these judges held their devices alone, all together."""
+        self.again = 0
+        """Judgements that were made again because a judge was lost."""
 
     def start(self) -> None:
         """Start them; waits for the first alone. Raises InfrastructureError where it does not start."""
@@ -108,19 +144,25 @@ class Judges:
     def judge(self, task: Task, source: str, seed: int | None = None) -> Verdict:
         """As the judge's own, when its turn has come. Raises Stopped once they are closed."""
         self.start()
-        with self._turn(task) as judge, self._unless_closed():
-            verdict = judge.judge(task, source, seed, self.isolation)
-        with self._changed:
-            self.held += verdict.held_seconds
-        return verdict
+        while True:
+            try:
+                with self._turn(task) as seat, self._unless_closed():
+                    verdict = seat.judge(task, source, seed, self.isolation)
+            except SeatLost:
+                with self._changed:
+                    self.again += 1
+                continue
+            with self._changed:
+                self.held += verdict.held_seconds
+            return verdict
 
     def close(self) -> None:
-        """End all processes; who waits for a verdict gets none."""
+        """End all judges; who waits for a verdict gets none."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for judge in self._all:
-            judge.kill()
+        for seat in self._all:
+            seat.kill()
 
     @property
     def isolation(self) -> str:
@@ -132,20 +174,54 @@ class Judges:
         peaks: dict[str, object] | None = self._about["peaks"]
         return peaks
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the first one said of itself, once started."""
+        return self._about
+
     def _start_others(self) -> None:
         """All at once on as many processors as there are."""
-        with ThreadPoolExecutor(_cores()) as pool:
-            for judge in self._all[1:]:
-                pool.submit(self._start_one, judge)
+        with ThreadPoolExecutor(cores()) as pool:
+            for seat in self._all[1:]:
+                pool.submit(self._start_one, seat)
 
-    def _start_one(self, judge: _JudgeProcess) -> None:
+    def _start_one(self, seat: Seat) -> None:
         if self._closed:
             return
-        with contextlib.suppress(InfrastructureError):  # whoever gets this one will try again, and tell
-            judge.start()
+        try:
+            with contextlib.suppress(InfrastructureError):  # whoever gets this one will try again, and tell
+                self._start_fit(seat)
+        except _Unfit:
+            return
+        self._seat_is_free(seat)
+
+    def _start_fit(self, seat: Seat) -> None:
+        try:
+            seat.start()
+        except SeatUnfit:
+            with self._changed:
+                self.number -= 1
+            raise _Unfit from None
+
+    def _seat_is_free(self, seat: Seat) -> None:
         with self._changed:
-            self._free.append(judge)
+            self._free.append(seat)
             self._changed.notify_all()
+
+    def _take_again(self, seat: Seat) -> None:
+        """A judge that was lost sits down again, as soon as there is room for it."""
+        while not self._closed:
+            try:
+                self._start_fit(seat)
+            except InfrastructureError:
+                time.sleep(1.0)
+                continue
+            except _Unfit:
+                self._lost.remove(seat)
+                return
+            self._lost.remove(seat)
+            self._seat_is_free(seat)
+            return
 
     @contextmanager
     def _unless_closed(self) -> Iterator[None]:
@@ -158,108 +234,37 @@ class Judges:
             raise
 
     @contextmanager
-    def _turn(self, task: Task) -> Iterator[_JudgeProcess]:
+    def _turn(self, task: Task) -> Iterator[Seat]:
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
-            self._changed.wait_for(lambda: self._closed or (self._waiting[0] is ticket and self._free))
-            self._waiting.remove(ticket)
+            try:
+                while not self._changed.wait_for(lambda: self._closed or self._mine(ticket), PATIENCE):
+                    if len(self._lost) >= self.number:
+                        raise InfrastructureError(
+                            "all judges are lost: see that the cluster's nodes are up, then continue with --resume"
+                        )
+            finally:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
             if self._closed:
                 raise Stopped
-            judge = next((each for each in self._free if task.digest in each.recent), self._free[0])
-            self._free.remove(judge)
+            seat = next((each for each in self._free if task.digest in each.recent), self._free[0])
+            self._free.remove(seat)
             self._changed.notify_all()
         try:
-            yield judge
-        finally:
+            yield seat
+        except SeatLost:
             with self._changed:
-                self._free.append(judge)
+                self._lost.append(seat)
                 self._changed.notify_all()
+            threading.Thread(target=self._take_again, args=(seat,), daemon=True).start()
+            raise
+        except BaseException:
+            self._seat_is_free(seat)
+            raise
+        else:
+            self._seat_is_free(seat)
 
-
-class _JudgeProcess:
-    """One judge's process, as who asks it sees it: by one thread at a time."""
-
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115
-        self._killing = threading.Lock()
-        self._killed = False
-        self._isolation = ""
-        self.recent: deque[str] = deque(maxlen=setup.limits.references)
-        """Digests of the tasks judged last."""
-
-    def start(self) -> dict[str, Any]:
-        """Start it, and give what it says of itself once it is ready."""
-        ours, theirs = socket.socketpair()
-        code = "from harness.engine.judging import main; main()"
-        with theirs, self._killing:
-            if self._killed:
-                raise InfrastructureError("the judge was ended")
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._said,
-            )
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(pickle.dumps(self._setup))
-        self._channel = Channel(ours)
-        about = self._receive(3 * START_TIMEOUT)
-        self._isolation = str(about["isolation"])
-        return about
-
-    def judge(self, task: Task, source: str, seed: int | None, isolation: str) -> Verdict:
-        """One judgement, behind the walls of this level."""
-        if self._channel is None:
-            self.start()
-        if self._isolation != isolation:
-            raise InfrastructureError(f"a judge got isolation {self._isolation} where another got {isolation}")
-        if task.digest in self.recent:
-            self.recent.remove(task.digest)
-        self.recent.append(task.digest)
-        question = {"suite": task.suite, "task": task.name, "digest": task.digest, "source": source, "seed": seed}
-        with contextlib.suppress(WireClosed):  # which the answer will tell
-            assert self._channel is not None
-            self._channel.send(question)
-        return Verdict.from_json(self._receive(None)["verdict"])
-
-    def kill(self) -> None:
-        """End it, whatever it does; from any thread. It can't be started again."""
-        with self._killing:
-            self._killed = True
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait()
-
-    def _receive(self, timeout: float | None) -> dict[str, Any]:
-        assert self._channel is not None and self._process is not None
-        try:
-            answer, _ = self._channel.receive(timeout)
-        except (WireClosed, WireTimeout, WireBroken):
-            self._process.kill()
-            self._process.wait()
-            self._end()
-            raise InfrastructureError(f"a judge's process ended: {self._last_words()}") from None
-        if "trouble" in answer:
-            if not self._isolation:  # it could not start
-                self._end()
-            raise InfrastructureError(answer["trouble"])
-        return answer
-
-    def _end(self) -> None:
-        assert self._channel is not None
-        self._channel.close()
-        self._channel, self._isolation = None, ""
-        self.recent.clear()
-
-    def _last_words(self) -> str:
-        assert self._process is not None
-        self._said.seek(0)
-        lines = self._said.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else f"it said nothing (exit {self._process.returncode})"
+    def _mine(self, ticket: object) -> bool:
+        return bool(self._free) and self._waiting[0] is ticket

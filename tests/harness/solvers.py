@@ -138,3 +138,22 @@ class Asking:
     def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
         """The model's answer as it is."""
         return Solution(bench.model.complete([Message("user", task.instruction)]).text)
+
+
+class Sleeper(_Shown):
+    """Evaluates versions of which each call takes its time, another one in each sample, and hands in the last."""
+
+    name = "sleeper"
+
+    def __init__(self, versions: int = 2, call: float = 0.2) -> None:
+        self.versions, self.call = versions, call
+
+    def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
+        """The last version."""
+        source = ""
+        for number in range(1, self.versions + 1):
+            source = version(bench.reference(), number).replace(
+                "def doubled(x):", f"import time\n\ndef doubled(x):\n    time.sleep({self.call})  # {bench.sample}"
+            )
+            bench.evaluate(source)
+        return Solution(source)

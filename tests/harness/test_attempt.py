@@ -60,7 +60,9 @@ def attempt_with(
     solver: Solver, run: Run, judge: Judge, task: Task, budget: Budget | None = None, model: Model | None = None
 ) -> Record:
     """One attempt, recorded."""
-    setting = Setting(judge=judge, run=run, model=model, budget=budget or Budget(), environment="e", seed=1)
+    setting = Setting(
+        judge=judge, device=judge.device, run=run, model=model, budget=budget or Budget(), environment="e", seed=1
+    )
     return perform(ATTEMPT, task, solver, setting)
 
 

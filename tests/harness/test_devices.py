@@ -84,12 +84,12 @@ def test_as_many_judges_as_processors_and_memory_serve(
     gpus: int, cores: int, gib: int, judges: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Device, "memory", gib << 30)
-    monkeypatch.setattr("harness.engine.judges._cores", lambda: cores)
+    monkeypatch.setattr("harness.engine.judges.cores", lambda: cores)
     devices = tuple(Device("cuda", index, "a device", f"uuid-{index}") for index in range(gpus))
     assert usual(devices, 1) == 1 and usual(devices, 1000) == judges
     monkeypatch.setattr(Device, "memory", 12 << 30)
     assert usual(devices, 1000) == 1, "a small GPU has no room for more"
-    monkeypatch.setattr("harness.engine.judges._cores", lambda: 1)
+    monkeypatch.setattr("harness.engine.judges.cores", lambda: 1)
     assert usual(devices, 1000) == 1
 
 

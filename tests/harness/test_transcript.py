@@ -126,7 +126,7 @@ def test_answers_from_the_journal_are_told_again(tmp_path: Path) -> None:
 def attempt_with(solver: Asking, model: Saying, folder: Path, judge: Judge, task: Task, budget: Budget) -> Record:
     """One attempt in a run of its own."""
     run = Run.create(folder, {})
-    setting = Setting(judge=judge, run=run, model=model, budget=budget, environment="e", seed=1)
+    setting = Setting(judge=judge, device=judge.device, run=run, model=model, budget=budget, environment="e", seed=1)
     return perform(Attempt("toy", "doubled", "asking", "saying", 1), task, solver, setting)
 
 
@@ -179,7 +179,7 @@ def test_a_full_disk_is_owed(tmp_path: Path, judge: Judge, doubled: Task) -> Non
             return super().solve(task, bench)
 
     model = Saying(*[("x", "stop")] * 3)
-    setting = Setting(judge=judge, run=run, model=model, budget=Budget(), environment="e", seed=1)
+    setting = Setting(judge=judge, device=judge.device, run=run, model=model, budget=Budget(), environment="e", seed=1)
     with pytest.raises(InfrastructureError, match="make room"):
         perform(attempt, doubled, Filling(1), setting)
     (record,) = run.records()
