@@ -21,7 +21,7 @@ _LISTS = ("solver", "model_option")
 _PATHS = ("predictions", "model_cache_file")
 _FREE = ("model_cache", "model_cache_file")
 """Taken over on resume where they are not given, but free to differ: where answers come from, not what they are."""
-_SWITCHES = ("unguarded", "sanitizer")
+_SWITCHES = ("unguarded", "sanitizer", "ray_solve")
 _POSITIVE = (
     "samples iterations early_stop_threshold max_evaluations max_tokens max_dollars max_seconds stage_timeout "
     "memory_limit timing_width concurrency judges"
@@ -64,6 +64,7 @@ class Options:
     engine: str | None = None
     ray_address: str | None = None
     ray_accelerator: str | None = None
+    ray_solve: bool | None = None
 
     RECORDED = (
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
@@ -109,7 +110,7 @@ class Options:
             raise UsageError("--devices names the devices already: leave --device out")
         if self.engine not in (None, *ENGINES):
             raise UsageError(f"--engine {self.engine!r} is unknown: there are {' and '.join(ENGINES)}")
-        for name in ("ray_address", "ray_accelerator"):
+        for name in ("ray_address", "ray_accelerator", "ray_solve"):
             if getattr(self, name) is not None and self.engine != "ray":
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --engine=ray")
         if self.engine == "ray" and self.devices is not None:

@@ -73,6 +73,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--engine", str, "ENGINE", "where candidates are judged: local (this machine), or ray (a Ray cluster)"),
     ("--ray-address", str, "ADDRESS", "of the cluster's head (the one that runs on this machine)"),
     ("--ray-accelerator", str, "TYPE", "kind of GPU in the cluster, as Ray names it: H200 (that of the first judge)"),
+    ("--ray-solve", bool, "", "solvers work on the cluster's nodes, too; models are asked from here"),
     ("--run-dir", Path, "DIR", "where to record the run (runs/<time>-…)"),
     ("--resume", Path, "RUN", "go on with a run that was stopped"),
     ("--seed", int, "N", "make inputs repeatable (they are fresh and secret otherwise)"),

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from harness.engine.cluster import ClusterJudges, on_cluster
 from harness.engine.judges import MANY, Judges, shared, usual
 from harness.engine.once import Once
 from harness.engine.progress import Progress
+from harness.engine.solving import OnCluster
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
 from harness.judge.judge import Judge
@@ -33,7 +35,7 @@ from harness.options import Options
 from harness.run import Attempt, Record, Run, now
 from harness.sandbox import isolation
 from harness.sandbox.levels import UNGUARDED
-from harness.solver import Model
+from harness.solver import Model, Solver
 from harness.suite import Suite, load_suite
 from harness.task import Task
 
@@ -61,6 +63,7 @@ class Session:
         self.options = self._join_cluster(options, by_workers) if in_cluster else self._look_around(options, by_workers)
         options.check_isolation(self.isolation)
         self._ahead: Ahead[Record] | None = None
+        self._stopping = threading.Event()
         self._plan: Sequence[Attempt] = ()
         self._run: Run | None = None
         self._folder = self.earlier.folder if self.earlier is not None else None
@@ -139,7 +142,8 @@ class Session:
         return self._done[attempt.id]
 
     def _perform(self, attempt: Attempt, setting: Setting, notice: Notice | None) -> Record:
-        solver = next(each.solver for each in self.solvers if each.label == attempt.solver)
+        named = next(each for each in self.solvers if each.label == attempt.solver)
+        solver: Solver = OnCluster(named, self.options, self._stopping) if self.options.ray_solve else named.solver
         return perform(attempt, self.task(attempt), solver, setting, notice)
 
     def _record_ahead(self, attempt: Attempt, setting: Setting, notice: Notice | None) -> Record:
@@ -197,6 +201,7 @@ class Session:
 
     def stop(self) -> None:
         """Attempts that run end at the next thing that they do, and none begins; they are owed."""
+        self._stopping.set()
         if self._ahead is not None:
             self._ahead.stop()
         if isinstance(self._judge, Judges):

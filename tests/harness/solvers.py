@@ -157,3 +157,29 @@ class Sleeper(_Shown):
             )
             bench.evaluate(source)
         return Solution(source)
+
+
+class Traveller(_Shown):
+    """Tells where it works, touches all that a workbench has, and hands in the best of three versions."""
+
+    name = "traveller"
+    uses_model: ClassVar[bool] = True
+
+    def __init__(self, pause: float = 0.0, fail: bool = False) -> None:
+        self.pause, self.fail = pause, fail
+
+    def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
+        """The best version."""
+        import ray
+
+        bench.log("where", node=ray.get_runtime_context().get_node_id(), scratch=bench.scratch.is_dir())
+        answer = bench.model.complete([Message("user", f"hello from sample {bench.sample}")], sample=bench.sample)
+        bench.save("answer.txt", f"{bench.model.name}: {answer.text}")
+        for number in range(3):
+            assert bench.shows_reference and bench.budget.evaluations == 10 - number
+            feedback = bench.evaluate(version(bench.reference(), number))
+            assert feedback.right is (number > 0) and (bench.best is None) is (number == 0)
+            time.sleep(self.pause)
+        if self.fail:
+            raise LookupError("lost its way")
+        return bench.best

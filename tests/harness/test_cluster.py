@@ -1,4 +1,4 @@
-"""On a real Ray cluster of several nodes: judges on all of them, one node killed, one that is unlike the others."""
+"""On a real Ray cluster of several nodes: judges and solvers on them, one node killed, one that is unlike the others."""
 
 from __future__ import annotations
 
@@ -109,13 +109,46 @@ def test_a_node_of_another_kind_is_left_out(cluster: Any, tmp_path: Path) -> Non
     assert len(_records(run)) == 4 and len({each["environment"] for each in _records(run)}) == 1
 
 
+def test_solvers_work_there_too(cluster: Any, tmp_path: Path) -> None:
+    """Journal, transcript, model and files are the driver's; a solver's node may be lost, and its error is its own."""
+    run, lasting = tmp_path / "run", cluster.add_node(**{**NODE, "num_cpus": 2})
+    process = started(
+        TOY,
+        f"--solver={SOLVERS}:Traveller:pause=1",
+        f"--solver={SOLVERS}:Traveller:fail=yes",
+        "--max-evaluations=10",
+        "--engine=ray",
+        "--ray-solve",
+        f"--ray-address={cluster.address}",
+        f"--run-dir={run}",
+        *NO_CACHE,
+        cwd=tmp_path,
+    )
+    text, _ = process.communicate(timeout=180)
+    cluster.remove_node(lasting)
+    assert process.returncode == 0, text
+    records = _records(run)
+    assert len(records) == 2 and all(each["verdict"]["outcome"] == "right" for each in records)
+    assert [each["spent"]["evaluations"] for each in records] == [3, 3]
+    assert sorted("LookupError: lost its way" in str(each.get("stopped")) for each in records) == [False, True]
+    nodes = {node["NodeID"] for node in ray.nodes()} if ray.is_initialized() else set()
+    for folder in (run / "samples").iterdir():
+        events = [json.loads(line) for line in (folder / "transcript.jsonl").read_text().splitlines()]
+        (where,) = (each for each in events if each["event"] == "where")
+        assert where["scratch"] and (not nodes or where["node"] in nodes)
+        assert (folder / "solver" / "answer.txt").read_text().startswith("offline: ")
+        assert sum(each["event"] == "model" for each in events) == 1
+
+
 def test_a_lost_nodes_attempts_run_elsewhere(cluster: Any, tmp_path: Path) -> None:
+    """Both what was judged there, and the solver that worked there."""
     run, samples = tmp_path / "run", 5
     process = started(
         TOY,
         f"--solver={SOLVERS}:Sleeper",
         f"--samples={samples}",
         "--engine=ray",
+        "--ray-solve",
         f"--ray-address={cluster.address}",
         f"--run-dir={run}",
         *NO_CACHE,
