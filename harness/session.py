@@ -288,6 +288,7 @@ class Session:
             else None,
             "options": self.options.recorded(),
             "environment": self.environment,
+            "devices": self._judge.devices if isinstance(self._judge, Judges) else 1,
             "plan": [asdict(attempt) for attempt in plan],
         }
 

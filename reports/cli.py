@@ -75,7 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="+", type=Path, metavar="RUN", help="a run folder of a solver that works in turns"
     )
     scaling.set_defaults(command=_scaling)
-    for each in (board, tasks, proof, scaling):
+
+    times = commands.add_parser("times", help="where a run's time went: judging by phase, the device held alone")
+    times.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    times.set_defaults(command=_times)
+    for each in (board, tasks, proof, scaling, times):
         each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
         each.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
 
@@ -113,6 +117,12 @@ def _proof(arguments: argparse.Namespace) -> str:
 
 def _scaling(arguments: argparse.Namespace) -> str:
     from reports.scaling import read, tables
+
+    return _deliver(arguments, tables(read(arguments.runs)))
+
+
+def _times(arguments: argparse.Namespace) -> str:
+    from reports.times import read, tables
 
     return _deliver(arguments, tables(read(arguments.runs)))
 

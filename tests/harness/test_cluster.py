@@ -1,4 +1,4 @@
-"""On a real Ray cluster of several nodes: judges and solvers on them, one node killed, one that is unlike the others."""
+"""On a real Ray cluster of several nodes: judges and solvers on them, one killed, one that is unlike the others."""
 
 from __future__ import annotations
 
