@@ -25,6 +25,7 @@ from harness.engine.ahead import Ahead, Notice
 from harness.engine.cluster import ClusterJudges, on_cluster
 from harness.engine.judges import MANY, Judges, shared, usual
 from harness.engine.once import Once
+from harness.engine.others import others
 from harness.engine.progress import Progress
 from harness.engine.solving import OnCluster
 from harness.errors import InfrastructureError, UsageError
@@ -64,6 +65,8 @@ class Session:
         options.check_isolation(self.isolation)
         self._ahead: Ahead[Record] | None = None
         self._stopping = threading.Event()
+        self._strangers: set[str] = set()
+        """Who else was seen on the devices."""
         self._plan: Sequence[Attempt] = ()
         self._run: Run | None = None
         self._folder = self.earlier.folder if self.earlier is not None else None
@@ -227,6 +230,11 @@ class Session:
         lines.append(f"device: {self.device.name}{kind}{driver}; torch {about['torch']}, triton {about['triton']}")
         warning = " (nothing stops or sees a candidate that cheats)" if self.options.unguarded else ""
         lines.append(f"isolation: {self.isolation}{warning}")
+        self._strangers.update(each for device in self.devices for each in others(device))
+        if self._strangers:
+            lines.append(
+                f"not alone: {', '.join(sorted(self._strangers))} on the GPU: times may be worse than they are"
+            )
         if isinstance(self._judge, ClusterJudges):
             lines.append(
                 f"engine: Ray, {self._judge.number} judges for up to {self.options.many} attempts at once; "
@@ -336,6 +344,12 @@ class Session:
         """What a person should know of how it went, besides the results."""
         judges = self._judge
         found = list(judges.left_out) if isinstance(judges, ClusterJudges) else []
+        if not isinstance(judges, ClusterJudges):
+            self._strangers.update(each for device in self.devices for each in others(device))
+        if self._strangers:
+            found.append(
+                f"others used the GPU, so that times may be worse than they are: {', '.join(sorted(self._strangers))}"
+            )
         if isinstance(judges, Judges) and judges.again:
             found.append(f"{judges.again} judgements were made again: their node was lost")
         return found
