@@ -139,6 +139,7 @@ class Rounds:
                     with self.alone():
                         self._check(drawn, None)
                 if not self.device.interpreted:
+                    side.pace = Pace()  # the first block compiled
                     samples, wall = self._block(name, drawn)
                     if name == "reference" and samples:
                         many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
@@ -296,7 +297,7 @@ class Rounds:
         if fired.samples:
             side.pace.saw(fired.launched, len(drawn))
             side.claim = statistics.median(fired.samples)
-        return fired.samples, max(0.0, fired.wall - ahead) / len(drawn)
+        return fired.samples, max(1.0, fired.wall - ahead) / len(drawn)
 
     def _head_start(self, calls: int, flush: bool) -> float:
         """µs that the device sleeps before a block of either side."""
