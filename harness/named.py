@@ -36,9 +36,19 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
     if options.memory_limit:
         limits = replace(limits, memory=int(options.memory_limit * (1 << 30)))
     stage = options.stage_timeout or JudgeLimits.stage_seconds
-    timing = replace(timing, stage_seconds=stage)
+    call = min(stage, options.call_timeout or JudgeLimits.call_seconds)
+    block = options.timing_timeout or min(stage, timing.block_seconds)
+    timing = replace(timing, stage_seconds=stage, call_seconds=call, block_seconds=block)
     folder = None if options.compile_cache == "off" else Path(options.compile_cache or cache_folder() / "compiled")
-    judging = JudgeLimits(stage, limits, timing, not options.unguarded, bool(options.sanitizer), folder)
+    judging = JudgeLimits(
+        stage_seconds=stage,
+        call_seconds=call,
+        sandbox=limits,
+        timing=timing,
+        guarded=not options.unguarded,
+        sanitizer=bool(options.sanitizer),
+        compiled=folder,
+    )
     return Judge(device, judging, hidden)
 
 

@@ -24,7 +24,7 @@ _FREE = ("model_cache", "model_cache_file")
 _SWITCHES = ("unguarded", "sanitizer", "ray_solve")
 _POSITIVE = (
     "samples iterations early_stop_threshold max_evaluations max_tokens max_dollars max_seconds stage_timeout "
-    "memory_limit timing_width concurrency judges"
+    "call_timeout timing_timeout memory_limit timing_width concurrency judges"
 )
 
 
@@ -52,6 +52,8 @@ class Options:
     max_dollars: float | None = None
     max_seconds: float | None = None
     stage_timeout: float | None = None
+    call_timeout: float | None = None
+    timing_timeout: float | None = None
     memory_limit: float | None = None
     timing_width: float | None = None
     isolation: str | None = None
@@ -69,7 +71,8 @@ class Options:
     RECORDED = (
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
         "early_stop_threshold device seed predictions max_evaluations "
-        "max_tokens max_dollars max_seconds stage_timeout memory_limit timing_width isolation unguarded sanitizer"
+        "max_tokens max_dollars max_seconds stage_timeout call_timeout timing_timeout memory_limit "
+        "timing_width isolation unguarded sanitizer"
     )
 
     @classmethod

@@ -83,6 +83,8 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--max-dollars", float, "X", "dollars that an attempt may cost"),
     ("--max-seconds", float, "S", "wall time that an attempt may take"),
     ("--stage-timeout", float, "S", "wall time for all calls of one stage of a judgement (120)"),
+    ("--call-timeout", float, "S", "wall time for one of them, in which Triton may compile (60)"),
+    ("--timing-timeout", float, "S", "wall time for one block of timed calls; nothing compiles there any more (20)"),
     ("--memory-limit", float, "GIB", "memory of a candidate's process (8)"),
     ("--isolation", str, "LEVEL", "refuse to run below this level of isolation: strict, namespaces, landlock, …"),
     (

@@ -49,6 +49,8 @@ class JudgeLimits:
 
     stage_seconds: float = 120.0
     """Wall time for all calls of one stage."""
+    call_seconds: float = 60.0
+    """For one of them, in which Triton may compile."""
     sandbox: Limits = field(default_factory=Limits)
     timing: TimingLimits | None = None
     """None: the defaults for the device."""

@@ -27,6 +27,10 @@ class TimingLimits:
     """Stop a workload's rounds after this time."""
     stage_seconds: float = 120.0
     """For one workload, compilation included: a candidate that needs longer fails the stage."""
+    call_seconds: float = 60.0
+    """For the first block, in which Triton may compile."""
+    block_seconds: float = 20.0
+    """For any later block: what hangs now does not compile."""
     few_rounds: int = 3
     """Where `seconds` are spent, so many rounds are enough."""
     block_share: float = 0.0625
@@ -36,5 +40,7 @@ class TimingLimits:
     """Hold the claims against the judge's clock, and look who does the work."""
 
 
-INTERPRETED = TimingLimits(width=0.05, min_rounds=3, max_rounds=5, places=1, calls=1, few_calls=1, seconds=1.0)
+INTERPRETED = TimingLimits(
+    width=0.05, min_rounds=3, max_rounds=5, places=1, calls=1, few_calls=1, seconds=1.0, block_seconds=60.0
+)
 """Small rounds: interpreted times say little, however often they are taken."""

@@ -126,7 +126,7 @@ class Rounds:
         self.bare_checked = rng.randrange(BARE_ROUNDS) if few or first else None
         """Number of the bare round whose outputs are compared."""
         self.profile_checked = few or not first
-        self.begin = time.monotonic()
+        self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
 
     def warm_up(self) -> None:
         """The first blocks, which compile: they are also the candidate's execution test at this size."""
@@ -145,6 +145,7 @@ class Rounds:
                         many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
                         self.calls = max(self.calls, many)
                     self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / wall)))
+        self.most_seconds = self.limits.block_seconds
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -328,7 +329,7 @@ class Rounds:
         return [self.rng.randrange(1, 1 << 30) for _ in range(count)]
 
     def _left(self) -> float:
-        return max(1.0, self.limits.stage_seconds - (time.monotonic() - self.begin))
+        return max(1.0, min(self.most_seconds, self.limits.stage_seconds - (time.monotonic() - self.begin)))
 
 
 def flush_bytes(device: Device) -> int:

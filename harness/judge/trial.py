@@ -283,7 +283,7 @@ class Trial:
         chosen = configuration if device.interpreted else None
         try:
             with self.watch("calls"):
-                returned = process.call(inputs, results_room, watch, left, chosen)
+                returned = process.call(inputs, results_room, watch, min(left, self.judge.limits.call_seconds), chosen)
         except CandidateFailed as failure:
             self.failed_on = self.failed_on or case.id
             raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None

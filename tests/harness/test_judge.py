@@ -9,6 +9,8 @@ import pytest
 
 from harness.judge.judge import Judge, JudgeLimits
 from harness.judge.trial import LONGEST_SOURCE, Scope
+from harness.named import make_judge
+from harness.options import Options
 from harness.sandbox.isolation import Limits
 from harness.task import Task
 from harness.verdict import Feedback, Outcome, Stage, Verdict, geometric_mean
@@ -179,6 +181,32 @@ def test_a_stage_has_its_time(doubled: Task) -> None:
             assert "no answer within" in verdict.reason or "took all of 1.5 s" in verdict.reason
             assert verdict.seconds < 8
         assert judge.judge(doubled, candidate("def doubled(x):\n    return honest(x)"), scope=Scope(timed=False)).right
+
+
+HANGS = """
+import time
+_calls = 0
+def doubled(x):
+    global _calls
+    _calls += 1
+    while _calls > {after}:
+        time.sleep(1)
+    return honest(x)
+"""
+
+
+def test_a_call_and_timed_calls_have_less_time_than_a_stage(judge: Judge, doubled: Task) -> None:
+    """What hangs when it is called, and what hangs only when it is timed, each by its own limit."""
+    options = Options(stage_timeout=50, call_timeout=2, timing_timeout=1, memory_limit=2)
+    checks = len(doubled.cases)
+    with make_judge(options, judge.device, ()) as strict:
+        for after, outcome, told in (
+            (1, Outcome.TIMEOUT, "no answer within 2 s"),
+            (checks + 1, Outcome.TIMING_FAILED, "no answer within 1 s"),
+        ):
+            verdict = strict.judge(doubled, candidate(HANGS.format(after=after)))
+            assert verdict.outcome is outcome and told in verdict.reason, verdict.reason
+            assert verdict.seconds < 15
 
 
 def test_nothing_is_carried_over(judge: Judge, doubled: Task) -> None:
