@@ -5,9 +5,11 @@
 
 Parts: `tests` (those marked `gpu`), `exploits` (the corpus), `mutants`, `checks` and `limits` (the doctor on suite
 rocm: mutants, what else may run side by side, and what is timed), `cost` (the reference judged with and without walls
-and watching), and any solver (suite rocm judged with it). `cost1/2` and `cost2/2`, `geak1/2` and `geak2/2` are halves,
-for two GPUs. By default tests, exploits, mutants, checks, limits, reference, nop and geak. `--only` chooses tasks as
-pytest's `-k` does.
+and watching), `throughput` and `soak` (`tests.throughput`, `tests.soak`; a number of candidates may follow a colon, and
+`throughput-all:368` is judged by all GPUs), and any solver (suite rocm judged with it). `cost1/2` and `cost2/2`,
+`geak1/2` and `geak2/2` are halves, for two GPUs. By default tests, exploits, mutants, checks, limits, reference, nop
+and geak. `--only` chooses tasks as pytest's `-k` does.
+
 Records go to OUT (environment variable) or `runs/`; what is recorded there already, by a command that was cut short, is
 continued. After `--seconds` all that still runs is interrupted, and what was found by then is told.
 """
@@ -31,8 +33,6 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = ("tests", "exploits", "mutants", "checks", "limits", "reference", "nop", "geak")
 DOCTOR = {"mutants": ("mutants", 14), "checks": ("not mutants and not limit", 10), "limits": ("limit", 3)}
 """Checks, and how many processes share a GPU; each holds some 3 GiB of the host's memory."""
-SOLVERS = {"reference": 4, "geak": 6, "nop": 6}
-"""Processes, where timing takes turns: while one times, others compile."""
 CORPUS = 10
 
 
@@ -54,10 +54,17 @@ class Part:
         return self.out / self.name.replace("/", "of").replace(":", "-")
 
     @property
+    def script(self) -> bool:
+        """One of our own, not pytest."""
+        return self.arguments[0].startswith("tests.")
+
+    @property
     def command(self) -> list[str]:
         """What to run now."""
         there = any((self.folder / name).exists() for name in ("run.json", "doctor.json"))
         where = [f"--{'resume' if there else 'run-dir'}={self.folder}"] if self.recorded else []
+        if self.script:
+            return [sys.executable, "-m", *self.arguments]
         return [sys.executable, "-m", "pytest", *self.arguments, *where]
 
 
@@ -83,6 +90,11 @@ def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
         elif name == "exploits":
             arguments = ("tests/exploits", f"-n{CORPUS}", f"--junitxml={out / 'exploits.xml'}", *common)
             found.append(Part(name, arguments, out, recorded=False))
+        elif name.startswith(("throughput", "soak")):
+            script, _, many = name.partition(":")
+            where = "--devices=all" if script.endswith("-all") else f"--device={device}"
+            arguments = (f"tests.{script.removesuffix('-all')}", where, *((f"--candidates={many}",) if many else ()))
+            found.append(Part(name, arguments, out, recorded=False))
         elif name in DOCTOR:
             checks, many = DOCTOR[name]
             chosen = f"({checks}) and ({only})" if only else checks
@@ -98,8 +110,7 @@ def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
             chosen = _tests(name.removeprefix(solver), solver)
             run = (*chosen, f"--solver={solver}", "--benchmark-disable", "-k", only)
             good = (0,) if name == "reference" else (0, 1)
-            many = SOLVERS.get(solver.partition(":")[0], 4)
-            found.append(Part(f"run-{name}", (*run, f"-n{many}", *common), out, good))
+            found.append(Part(f"run-{name}", (*run, f"--devices={device}", *common[1:]), out, good))
     return found
 
 
@@ -117,7 +128,8 @@ def run(part: Part, end: float) -> Ended:
     """Run one part, until then at most."""
     start, log = time.monotonic(), part.folder.with_suffix(".log")
     with log.open("a") as file:
-        process = subprocess.Popen(part.command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        where = {**os.environ, "OUT": str(part.folder)}
+        process = subprocess.Popen(part.command, cwd=ROOT, env=where, stdout=file, stderr=subprocess.STDOUT)
         for grace, ask in ((max(1.0, end - start), signal.SIGINT), (15.0, signal.SIGKILL), (15.0, signal.SIGKILL)):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(grace)
@@ -155,6 +167,8 @@ def main(arguments: list[str]) -> int:
     for each in ended:
         if (each.part.folder / "results.jsonl").exists():
             print(f"\n{each.part.name}\n{table(each.part.folder)}", flush=True)
+        if each.part.script:
+            print(f"\n{each.part.name}\n{each.part.folder.with_suffix('.log').read_text()}", flush=True)
     return sum(each.code not in each.part.good for each in ended) + sum(map(len, plans)) - len(ended)
 
 

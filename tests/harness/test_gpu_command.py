@@ -8,9 +8,13 @@ from tests import gpu
 
 
 def test_parts_are_commands_of_their_own_lane(tmp_path: Path) -> None:
-    names = ["tests", "exploits", "mutants", "checks", "limits", "cost1/2", "reference", "geak2/2"]
-    found = gpu.parts(names, "cuda:1", tmp_path, "softmax")
-    assert all("--device=cuda:1" in each.command for each in found)
+    names = ["tests", "exploits", "mutants", "checks", "limits", "cost1/2", "reference", "geak2/2", "soak:500"]
+    found = gpu.parts([*names, "throughput"], "cuda:1", tmp_path, "softmax")
+    assert all({"--device=cuda:1", "--devices=cuda:1"} & set(each.command) for each in found)
+    assert found.pop().command[1:] == ["-m", "tests.throughput", "--device=cuda:1"]
+    assert found[-1].command[2:] == ["tests.soak", "--device=cuda:1", "--candidates=500"]
+    (together,) = gpu.parts(["throughput-all:368"], "cuda:1", tmp_path, "")
+    assert together.command[2:] == ["tests.throughput", "--devices=all", "--candidates=368"]
     folders = [each.folder.name for each in found]
     assert len(set(folders)) == len(folders) == len(names) + 1, "cost is two runs"
     assert "(not mutants and not limit) and (softmax)" in found[3].command
