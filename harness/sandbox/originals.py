@@ -14,7 +14,6 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import numpy
@@ -42,43 +41,64 @@ _CLASSES = (
 )
 
 
-def snapshot() -> dict[str, Any]:
-    """All callables of the watched modules and classes, by full name."""
-    owners: dict[str, Any] = {each.__name__: each for each in (builtins, gc, json, os, socket, struct, time, numpy)}
-    owners |= {name: sys.modules[name] for name in _MODULES if name in sys.modules}
-    owners |= {
+class _Owner:
+    """A module or class, and which of its attributes are watched; of a class also those that it inherits, for a method
+    that hides an inherited one replaces it."""
+
+    def __init__(self, name: str, owner: Any) -> None:
+        self.name, self.owner = name, owner
+        self._classes = owner.__mro__ if isinstance(owner, type) else (owner,)
+        self._spaces = [vars(each) for each in self._classes]
+        self._watched: list[tuple[Any, dict[str, Any]]] = []
+        """By class, the first at hand first: its attributes now, and those that were there and are watched."""
+        hidden = set[str]()
+        for space in self._spaces:
+            watched = {
+                key: value
+                for key, value in list(space.items())
+                if (callable(value) or isinstance(value, (property, staticmethod, classmethod)))
+                and key not in hidden
+                and f"{name}.{key}" not in _BY_PYTORCH
+            }
+            self._watched.append((space, watched))
+            hidden.update(space)
+
+    def replaced(self) -> list[str]:
+        """Full names of what is something else by now."""
+        if isinstance(self.owner, type) and self.owner.__mro__ != self._classes:
+            return [f"{self.name}.__bases__"]
+        found = list[str]()
+        for number, (space, watched) in enumerate(self._watched):
+            found += [key for key, value in watched.items() if space.get(key) is not value]
+            for nearer in self._spaces[:number]:
+                found += watched.keys() & nearer.keys()
+        return [f"{self.name}.{key}" for key in found]
+
+
+def _owners() -> list[_Owner]:
+    found: dict[str, Any] = {each.__name__: each for each in (builtins, gc, json, os, socket, struct, time, numpy)}
+    found |= {name: sys.modules[name] for name in _MODULES if name in sys.modules}
+    found |= {
         "torch.Tensor": torch.Tensor,
         "torch.cuda.Event": torch.cuda.Event,
         "torch.cuda.Stream": torch.cuda.Stream,
     }
-    for name, module in list(owners.items()):
+    for name, module in list(found.items()):
         for kind in _CLASSES:
-            found = vars(module).get(kind) if name.startswith("triton") else None
-            if isinstance(found, type):
-                owners[f"{found.__module__}.{kind}"] = found
-    return {
-        f"{name}.{key}": value
-        for name, owner in owners.items()
-        for key, value in _attributes(owner)
-        if (callable(value) or isinstance(value, (property, staticmethod, classmethod)))
-        and f"{name}.{key}" not in _BY_PYTORCH
-    }
-
-
-def _attributes(owner: Any) -> Iterable[tuple[str, Any]]:
-    """Of a class also what it inherits: a method that hides an inherited one replaces it."""
-    if not isinstance(owner, type):
-        return list(vars(owner).items())
-    return {key: value for each in reversed(owner.__mro__) for key, value in vars(each).items()}.items()
+            inside = vars(module).get(kind) if name.startswith("triton") else None
+            if isinstance(inside, type):
+                found[f"{inside.__module__}.{kind}"] = inside
+    return [_Owner(name, owner) for name, owner in found.items()]
 
 
 class Originals:
     """The state at one moment."""
 
     def __init__(self) -> None:
-        self._before = snapshot()
+        self._owners = _owners()
+        self._modules = {each.name: each.owner for each in self._owners if each.name in _MODULES}
 
     def replaced(self) -> list[str]:
         """Full names of what is something else by now, sorted; what was added is no replacement."""
-        now = snapshot()
-        return sorted(name for name, value in self._before.items() if now.get(name, self) is not value)
+        others = [name for name, module in self._modules.items() if sys.modules.get(name) is not module]
+        return sorted({*others, *(name for each in self._owners for name in each.replaced())})
