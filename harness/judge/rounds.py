@@ -55,6 +55,8 @@ FEW_WORKLOADS = 4
 two is drawn: who is wrong there alone is found on one workload or another."""
 FLUSHED_A_MICROSECOND = 6_000_000
 """Bytes that are written between calls, at most."""
+PLACES_FROM_US = 20.0
+"""Of shorter kernels the clock does not tell places of memory apart."""
 KEPT_BYTES = 1 << 30
 """Of the device's memory, by each judge."""
 MOST_BALLAST = 64 << 20
@@ -127,25 +129,31 @@ class Rounds:
         """Number of the bare round whose outputs are compared."""
         self.profile_checked = few or not first
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
+        self.first: list[int] = []
+        """What the candidate's first block was made with."""
 
     def warm_up(self) -> None:
-        """The first blocks, which compile: they are also the candidate's execution test at this size."""
+        """The first blocks, which compile."""
         for name, side in self.sides.items():
             with Blame(name, self.task, self.case):
                 side.process.base(self.inputs, self.fresh, self.flush, self._left())
-                drawn = self._shifts(self.calls if self.device.interpreted else 1)
-                self._block(name, drawn)
-                if name == "candidate":
-                    with self.alone():
-                        self._check(drawn, None)
-                if not self.device.interpreted:
-                    side.pace = Pace()  # the first block compiled
-                    samples, wall = self._block(name, drawn)
-                    if name == "reference" and samples:
-                        many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
-                        self.calls = max(self.calls, many)
-                    self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / wall)))
+                self.first = self._shifts(self.calls if self.device.interpreted else 1)
+                self._block(name, self.first)
+                side.pace = Pace()
         self.most_seconds = self.limits.block_seconds
+
+    def calibrate(self) -> None:
+        """What the candidate's first block gave is its execution test at this size; then, how many calls a block has.
+        The device is held alone."""
+        with Blame("candidate", self.task, self.case):
+            self._check(self.first, None)
+        for name in () if self.device.interpreted else self.sides:
+            with Blame(name, self.task, self.case):
+                samples, wall = self._block(name, self._shifts(1))
+                if name == "reference" and samples:
+                    many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
+                    self.calls = max(self.calls, many)
+                self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / wall)))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -170,7 +178,7 @@ class Rounds:
         checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
         for number in range(limits.max_rounds):
             if number % rounds_a_place == 0 and not device.interpreted:
-                self._settle(elsewhere=number > 0)
+                self._settle(elsewhere=number > 0 and self._shortest() >= PLACES_FROM_US)
             self._round(number in checked)
             if self.watched and self._bare_rounds() < BARE_ROUNDS and rng.random() < BARE_ROUNDS / limits.min_rounds:
                 self._bare_round()
@@ -230,17 +238,21 @@ class Rounds:
 
     def _resolution(self) -> float:
         """What the device's clock can't tell apart, as a share."""
-        return 0.0 if self.device.interpreted else RESOLUTION_US / min(side.claim for side in self.sides.values())
+        return 0.0 if self.device.interpreted else RESOLUTION_US / self._shortest()
+
+    def _shortest(self) -> float:
+        """µs a call of the faster side, by its last block."""
+        return min(side.claim for side in self.sides.values())
 
     def _settle(self, elsewhere: bool) -> None:
-        """A block of each that does not count: its tensors take their places, other ones than before if so asked."""
+        """A call of each that does not count: tensors take their places, other ones than before if so asked."""
         with self.stopwatch("places"):
             for name in self.rng.sample(sorted(self.sides), 2) if elsewhere else ():
                 with Blame(name, self.task, self.case):
                     self.sides[name].process.move(self.rng.randrange(1, MOST_BALLAST), self._left())
             for name in self.rng.sample(sorted(self.sides), 2):
                 with Blame(name, self.task, self.case):
-                    self._block(name, self._shifts(self.calls))
+                    self._block(name, self._shifts(1))
 
     def _round(self, check: bool) -> None:
         """One block of each, in random order."""
@@ -304,9 +316,8 @@ class Rounds:
         """µs that the device sleeps before a block of either side."""
         if self.device.interpreted:
             return 0.0
-        sides = list(self.sides.values())
-        device = min(side.claim for side in sides) + (self.flush / FLUSHED_A_MICROSECOND if flush else 0.0)
-        return head_start([side.pace for side in sides], device, calls)
+        device = self._shortest() + (self.flush / FLUSHED_A_MICROSECOND if flush else 0.0)
+        return head_start([side.pace for side in self.sides.values()], device, calls)
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
         """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""

@@ -37,6 +37,7 @@ def time_workload(
         rounds.warm_up()
     with rounds.alone():
         with watch("rounds"):
+            rounds.calibrate()
             ratio = rounds.run()
             if rounds.contradiction() is not None:  # a busy host can look like a lie; one who lies does it again
                 rounds.forget()

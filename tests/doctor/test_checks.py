@@ -118,10 +118,11 @@ def test_a_reference_that_is_wrong_with_some_seeds_only(doctor: Doctor, broken: 
     assert "wrong values: on rows=1,cols=2" in finding.sentences[0]
 
 
-def test_a_case_that_takes_too_long(doctor: Doctor, broken: Broken) -> None:
+def test_a_case_that_takes_too_long(doctor: Doctor, broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.doctor.doctor.SLOWEST_CASE_S", 0.2)  # each seed would take more than a second
     broken("reference.py", "import torch\n", "import time\n\nimport torch\n")
     task = broken(
-        "reference.py", "    rows, cols = x.shape\n", "    rows, cols = x.shape\n    time.sleep(1.1 * (cols == 70))\n"
+        "reference.py", "    rows, cols = x.shape\n", "    rows, cols = x.shape\n    time.sleep(0.25 * (cols == 70))\n"
     )
     finding = replace(doctor.examine(_few_seeds(task), Check.REFERENCE))
     assert finding.result is Result.FAILED
