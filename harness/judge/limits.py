@@ -15,8 +15,8 @@ class TimingLimits:
     min_rounds: int = 8
     max_rounds: int = 60
     places: int = 3
-    """In how many places of the device's memory each side's tensors lie during the least rounds, unless kernels are very
-    short: some places are faster."""
+    """In how many places of the device's memory each side's tensors lie during the least rounds: some are faster. Short
+    kernels stay in one."""
     calls: int = 10
     """In a block, at most."""
     few_calls: int = 2
