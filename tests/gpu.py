@@ -103,7 +103,8 @@ def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
             chosen = _tests(name.removeprefix("cost"), "reference")
             ways = [("guarded", ()), ("unguarded", ("--unguarded",))]
             for way, more in ways[:: -1 if name == "cost2/2" else 1]:
-                arguments = (*chosen, "--solver=reference", "--benchmark-disable", "-n4", *more, *common)
+                alike = ("--benchmark-disable", "--compile-cache=off", "-n4")  # nothing is kept of the unguarded
+                arguments = (*chosen, "--solver=reference", *alike, *more, *common)
                 found.append(Part(f"{name}-{way}", arguments, out))
         else:
             solver = name[:-3] if name.endswith(("1/2", "2/2")) else name

@@ -59,7 +59,8 @@ class JudgeLimits:
     sanitizer: bool = False
     """Call what is right under compute-sanitizer, too."""
     compiled: Path | None = None
-    """Folder in which what Triton compiles on a GPU is kept by content; None: nothing is kept."""
+    """Folder in which what Triton compiles on a GPU is kept by content; None: nothing is kept, as where nobody looks
+    what candidates do."""
     references: int = 1
     """Tasks judged last whose reference's process is kept: more than one where attempts take turns."""
 
@@ -74,7 +75,7 @@ class Judge:
         most = str(STRONGEST) if limits.guarded else "process"
         self.timing = replace(clock, watched=limits.guarded)
         self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))
-        self.compiled = Compiled(self.limits.compiled, device)
+        self.compiled = Compiled(self.limits.compiled if limits.guarded else None, device)
         hidden = [*hidden, *([self.compiled.folder] if self.compiled.folder is not None else [])]
         self.parent = WarmParent(
             interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ), at_most=most
@@ -102,7 +103,7 @@ class Judge:
 
             screen.prepare(self.device.torch)
         self.compiled.tidy()
-        if not self.compiled.knows(DRIVER):
+        if self.compiled.folder is not None and not self.compiled.knows(DRIVER):
             self._compile_driver()
         self._started = True
 
@@ -166,12 +167,12 @@ class Judge:
             ) from error
         found = weigh(found, trial.testimony)
         suspicions = trial.suspicions()
-        if found.outcome is Outcome.RIGHT and not suspicions:
-            with trial.watch("keeping"):
-                self.compiled.keep(source, piece)
         if self.limits.sanitizer and found.outcome is Outcome.RIGHT and not suspicions:
             said = sanitizer.complaint(task, source, seed, self.device, task.cases)
             found = found if said is None else Finding(Outcome.ILLEGAL_ACCESS, said)
+        if found.outcome is Outcome.RIGHT and not suspicions:
+            with trial.watch("keeping"):
+                self.compiled.keep(source, piece)
         return Verdict(
             outcome=found.outcome,
             reason=found.reason,
