@@ -233,6 +233,7 @@ class ClusterJudges(Judges):
         self.left_out: list[str] = []
         first: list[str] = []
         super().__init__([RaySeat(wanted, resources, self.left_out, first) for _ in range(number)], devices)
+        self.starting_at_once = max(1, number)  # some may wait for room while others find it
 
     @property
     def device(self) -> Device:

@@ -115,7 +115,7 @@ class Judges:
 
     def __init__(self, seats: Sequence[Seat], devices: int) -> None:
         """Those that stand first are taken first, where nothing else speaks. `devices`: how many they share."""
-        self.number, self.devices = len(seats), devices
+        self.number, self.devices, self.starting_at_once = len(seats), devices, cores()
         self._all = list(seats)
         self._free: list[Seat] = []
         self._lost: list[Seat] = []
@@ -180,8 +180,8 @@ class Judges:
         return self._about
 
     def _start_others(self) -> None:
-        """All at once on as many processors as there are."""
-        with ThreadPoolExecutor(cores()) as pool:
+        """So many at once as can: here that is a matter of processors."""
+        with ThreadPoolExecutor(self.starting_at_once) as pool:
             for seat in self._all[1:]:
                 pool.submit(self._start_one, seat)
 
