@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.errors import InfrastructureError
-from harness.sandbox.candidate import CandidateFailed
+from harness.sandbox.failed import CandidateFailed
 from harness.task import Case, Task
 from harness.verdict import Outcome
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 
 from harness.device import Device, version_of
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.failed import CandidateFailed
 
 BUDGET_BYTES = 4 << 30
 """Above it, what was used longest ago is removed."""

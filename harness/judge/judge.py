@@ -30,7 +30,8 @@ from harness.judge.integrity import Finding, weigh
 from harness.judge.limits import INTERPRETED, TimingLimits
 from harness.judge.stopwatch import shares
 from harness.judge.trial import WHOLE, Scope, Trial
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.levels import STRONGEST, UNGUARDED
 from harness.sandbox.parent import WarmParent

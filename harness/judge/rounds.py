@@ -34,7 +34,8 @@ from harness.judge.occupancy import kernels
 from harness.judge.pace import Pace, head_start
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Fresh
+from harness.sandbox.candidate import CandidateProcess, Fresh
+from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from harness.device import Device
 from harness.errors import InfrastructureError, UsageError
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.sanitized import SanitizedProcess, tool
 from harness.sandbox.wire import room
 from harness.task import Case, Rng, Task

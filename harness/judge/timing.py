@@ -15,7 +15,7 @@ from harness.judge.limits import TimingLimits
 from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds, Side, Sides
 from harness.judge.statistics import Ratio
 from harness.judge.stopwatch import Stopwatch
-from harness.sandbox.candidate import CandidateFailed
+from harness.sandbox.failed import CandidateFailed
 from harness.task import Case, Inputs, Task
 from harness.verdict import Outcome, Timing
 

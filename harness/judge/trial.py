@@ -22,7 +22,8 @@ from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.integrity import read_evidence, read_names, read_source
 from harness.judge.rounds import Sides, give_back
 from harness.judge.stopwatch import Stopwatch
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess, Returned, Testimony
+from harness.sandbox.candidate import CandidateProcess, Returned, Testimony
+from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Rng, Task
 from harness.verdict import Accuracy, Outcome, Timing, Verdict

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Self
 import torch
 
 from harness.sandbox import binaries
+from harness.sandbox.failed import CandidateFailed, ended, failed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
@@ -36,14 +36,6 @@ GRACE = 10.0
 """Seconds in which a warden reports the end of its candidate."""
 _LEAST_SHARED, _KEPT_SHARED = 64 << 20, 256 << 20
 """Bytes of a GPU that one process shares with the judge: at least, and at most between workloads."""
-
-
-class CandidateFailed(Exception):
-    """The candidate ended or failed by its own doing."""
-
-    def __init__(self, outcome: Outcome, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.outcome, self.reason, self.detail = outcome, reason, detail
 
 
 @dataclass(frozen=True)
@@ -203,7 +195,7 @@ class CandidateProcess:
 
     def base(self, inputs: Inputs, fresh: Fresh, flush: int, timeout: float) -> None:
         """Send the inputs from which `arm` makes fresh ones."""
-        args = self._place(inputs, sum(map(aligned, fresh.results)), fresh.watched)
+        args = self._place(inputs, sum(fresh.results), fresh.watched)
         message = {"op": "base", "args": args, "rolled": fresh.rolled, "copied": fresh.copied, "flush": flush}
         self._ask(message, timeout)
 
@@ -387,7 +379,7 @@ class CandidateProcess:
                 Outcome.TIMEOUT, f"no answer within {timeout:.3g} s", str(said.get("output", ""))[-2000:]
             ) from None
         except WireClosed:
-            raise _ended(self._end()) from None
+            raise ended(self._end()) from None
         except WireBroken as error:
             self._end()
             raise CandidateFailed(Outcome.PROTOCOL, f"the candidate's process sent {error}") from None
@@ -395,7 +387,7 @@ class CandidateProcess:
             with contextlib.suppress(OSError):
                 os.close(fd)
         if "error" in reply:
-            raise _failed(reply["error"], loading=message["op"] == "load")
+            raise failed(reply["error"], loading=message["op"] == "load")
         return reply
 
     def _end(self) -> dict[str, Any]:
@@ -419,75 +411,3 @@ def _testimony(lines: list[str]) -> Testimony:
         elif line:
             by_kind["cheating"].append("it wrote into the pipe through which its acts are told")
     return Testimony(**{kind: tuple(dict.fromkeys(sentences)) for kind, sentences in by_kind.items()})
-
-
-_SIGNALS = {
-    4: "illegal instruction",
-    6: "abort",
-    7: "bus error",
-    8: "arithmetic error",
-    9: "killed",
-    11: "segmentation fault",
-}
-
-
-def _ended(report: dict[str, Any]) -> CandidateFailed:
-    """The candidate's process is gone: why?"""
-    output = str(report.get("output", ""))[-3000:]
-    if report.get("why") == "flood":
-        return CandidateFailed(Outcome.OUTPUT_FLOOD, "it printed more than the limit", output[-500:])
-    if report.get("why") == "memory":
-        return CandidateFailed(Outcome.MEMORY, "its processes used more memory than the limit")
-    signal = report.get("signal")
-    if signal is not None:
-        name = _SIGNALS.get(signal, f"signal {signal}")
-        return CandidateFailed(Outcome.CRASH, f"its process ended by a {name}", output)
-    if report.get("exit") is not None:
-        return CandidateFailed(Outcome.EXIT, f"it ended its process with exit code {report['exit']}", output)
-    return CandidateFailed(Outcome.CRASH, "its process disappeared", output)
-
-
-_BY_TYPE: tuple[tuple[re.Pattern[str], Outcome], ...] = (
-    (re.compile(r"OutOfMemoryError|MemoryError"), Outcome.MEMORY),
-    (
-        re.compile(
-            r"CompilationError|CompileTimeAssertionFailure|UnsupportedLanguageConstruct|PTXASError|OutOfResources"
-        ),
-        Outcome.COMPILE_ERROR,
-    ),
-)
-_BY_MESSAGE: tuple[tuple[re.Pattern[str], Outcome], ...] = (
-    (re.compile(r"illegal memory access|misaligned address|an illegal instruction", re.I), Outcome.ILLEGAL_ACCESS),
-    (
-        re.compile(r"can't allocate memory|cannot allocate memory|out of memory|bad_alloc|DefaultCPUAllocator", re.I),
-        Outcome.MEMORY,
-    ),
-    (re.compile(r"PassManager::run failed|ptxas|LLVM ERROR", re.I), Outcome.COMPILE_ERROR),
-)
-
-
-def _failed(error: Any, loading: bool) -> CandidateFailed:
-    """An exception of the candidate, classified by its types and message."""
-    if not isinstance(error, dict):
-        return CandidateFailed(Outcome.PROTOCOL, "the answer makes no sense")
-    told = error.get("types")
-    types = [str(each)[:80] for each in told] if isinstance(told, list) and told else ["Exception"]
-    message, lines = str(error.get("message", ""))[:6000], str(error.get("lines", ""))[:6000]
-    if error.get("unsupported"):
-        feature = str(error["unsupported"])[:120]
-        return CandidateFailed(
-            Outcome.UNSUPPORTED, f"the interpreter has no {feature}", f"{types[-1]}: {message}\n{lines}"
-        )
-    first = message.strip().splitlines()[0][:300] if message.strip() else ""
-    sentence = f"{types[-1]}: {first}" if first else types[-1]
-    detail = f"{lines}\n{types[-1]}: {message}".strip()
-    if error.get("kind") == "exit":
-        return CandidateFailed(Outcome.EXIT, f"it raised SystemExit({first})", detail)
-    for name in types:
-        for pattern, outcome in _BY_TYPE:
-            if pattern.search(name):
-                return CandidateFailed(outcome, sentence, detail)
-    for pattern, outcome in _BY_MESSAGE:
-        if pattern.search(message):
-            return CandidateFailed(outcome, sentence, detail)
-    return CandidateFailed(Outcome.IMPORT_ERROR if loading else Outcome.CALL_ERROR, sentence, detail)

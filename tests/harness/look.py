@@ -18,7 +18,8 @@ from typing import Any
 from harness.device import find_device
 from harness.judge.judge import Judge, JudgeLimits
 from harness.sandbox import isolation
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.parent import project_root
 from harness.suite import load_suite
 

@@ -15,7 +15,8 @@ from harness.device import Device
 from harness.judge.compiled import BUDGET_BYTES, DRIVER, Compiled
 from harness.judge.judge import Judge
 from harness.sandbox import binaries
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.failed import CandidateFailed
 from harness.task import Task
 from harness.verdict import Outcome
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.sandbox import isolation, seccomp
-from harness.sandbox.candidate import CandidateFailed, CandidateProcess
+from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.parent import WarmParent, project_root
 from tests.harness.trespasses import BACKGROUND, HONEST, MEMORY, TRESPASSES
 
