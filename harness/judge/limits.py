@@ -12,12 +12,12 @@ class TimingLimits:
     width: float = 0.01
     """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
     tell apart."""
-    min_rounds: int = 8
+    min_rounds: int = 6
     max_rounds: int = 60
     places: int = 3
     """In how many places of the device's memory each side's tensors lie during the least rounds: some are faster. Short
     kernels stay in one."""
-    calls: int = 10
+    calls: int = 6
     """In a block, at most."""
     few_calls: int = 2
     """And at least, unless they are very long or large."""

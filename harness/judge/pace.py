@@ -11,8 +11,9 @@ from collections import deque
 
 FIRST_US, FIRST_US_A_CALL = 300.0, 80.0
 """As long as nothing is known."""
-MARGIN = 1.5
-"""What the host needs may be so many times what it usually needed."""
+MARGIN = 1.25
+"""What the host needs may be so many times what it usually needed: where it needs more, only the last calls of a block
+are late, and their median is what counts."""
 LEAST_US, MOST_US = 60.0, 10_000.0
 
 

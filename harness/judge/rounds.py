@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -46,9 +46,12 @@ FLUSH_BYTES = 256 << 20
 SMALL_BYTES, CHECKED_CALLS = 16 << 20, 2
 """Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
 Which ones is drawn."""
-BARE_ROUNDS, BARE_CALLS, BARE_LEAST, BARE_BYTES = 3, 24, 8, 1 << 30
-"""Long blocks without a flush: how many, of how many calls at most, and at least where these move more than so many
-bytes. See `harness.judge.clocks`."""
+BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
+"""A long block without a flush: of how many calls at most, and at least where these move more than so many bytes. The
+host hears of its end with a delay, of which three quarters of so many calls make a small share. See
+`harness.judge.clocks`."""
+BARE_ROUNDS = 3
+"""So many of them have to speak against a candidate: where the first one does, others follow."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 FEW_WORKLOADS = 4
@@ -126,8 +129,8 @@ class Rounds:
         self.fit = max(1, limits.calls if device.interpreted else block)
         self.calls = min(limits.few_calls, self.fit)
         few, first = len(task.workloads) < FEW_WORKLOADS, rng.random() < 0.5
-        self.bare_checked = rng.randrange(BARE_ROUNDS) if few or first else None
-        """Number of the bare round whose outputs are compared."""
+        self.bare_checked = few or first
+        """Are outputs of the bare block compared?"""
         self.profile_checked = few or not first
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
         self.first: list[int] = []
@@ -148,13 +151,15 @@ class Rounds:
         The device is held alone."""
         with Blame("candidate", self.task, self.case):
             self._check(self.first, None)
-        for name in () if self.device.interpreted else self.sides:
-            with Blame(name, self.task, self.case):
-                samples, wall = self._block(name, self._shifts(1))
-                if name == "reference" and samples:
-                    many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
-                    self.calls = max(self.calls, many)
-                self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / wall)))
+        if self.device.interpreted:
+            return
+        walls = []
+        for name, _, samples, wall in self._blocks(1):
+            walls.append(wall)
+            if name == "reference" and samples:
+                many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
+                self.calls = max(self.calls, many)
+        self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / max(walls))))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -177,19 +182,20 @@ class Rounds:
         start = time.monotonic()
         early = rng.randrange(limits.few_rounds), rng.randrange(limits.min_rounds)
         checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
+        bare = rng.randrange(limits.min_rounds) if self.watched else None
         for number in range(limits.max_rounds):
-            if number % rounds_a_place == 0 and not device.interpreted:
-                self._settle(elsewhere=number > 0 and self._shortest() >= PLACES_FROM_US)
+            if number and number % rounds_a_place == 0 and not device.interpreted:
+                self._settle()
             self._round(number in checked)
-            if self.watched and self._bare_rounds() < BARE_ROUNDS and rng.random() < BARE_ROUNDS / limits.min_rounds:
+            if number == bare:
                 self._bare_round()
             spent = time.monotonic() - start > limits.seconds
             if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (spent or self._precise()):
                 break
-        while self.watched and self._bare_rounds() < BARE_ROUNDS:
-            self._bare_round()
         if not device.interpreted:
             self._round(check=True)
+        while self.watched and self._bare_rounds() < (BARE_ROUNDS if self.contradiction() is not None else 1):
+            self._bare_round()
         return self._ratio(self._resolution())
 
     def contradiction(self) -> str | None:
@@ -245,25 +251,24 @@ class Rounds:
         """µs a call of the faster side, by its last block."""
         return min(side.claim for side in self.sides.values())
 
-    def _settle(self, elsewhere: bool) -> None:
-        """A call of each that does not count: tensors take their places, other ones than before if so asked."""
+    def _settle(self) -> None:
+        """Tensors take other places than before, and a call of each follows that does not count. Of short kernels the
+        clock does not tell places apart: they stay."""
+        if self._shortest() < PLACES_FROM_US:
+            return
         with self.stopwatch("places"):
-            for name in self.rng.sample(sorted(self.sides), 2) if elsewhere else ():
-                with Blame(name, self.task, self.case):
-                    self.sides[name].process.move(self.rng.randrange(1, MOST_BALLAST), self._left())
-            for name in self.rng.sample(sorted(self.sides), 2):
-                with Blame(name, self.task, self.case):
-                    self._block(name, self._shifts(1))
+            self._both(lambda _, process: process.ask_to_move(self.rng.randrange(1, MOST_BALLAST)))
+            for _ in self._blocks(1):
+                pass
 
     def _round(self, check: bool) -> None:
         """One block of each, in random order."""
-        for name in self.rng.sample(sorted(self.sides), 2):
-            drawn, clocks = self._shifts(self.calls), self.sides[name].clocks
-            with Blame(name, self.task, self.case, timed=True):
-                samples, wall = self._block(name, drawn)
-                clocks.claims.append(statistics.median(samples) if samples else wall)
-                clocks.walls.append(wall)
-                if name == "candidate" and check:
+        for name, drawn, samples, wall in self._blocks(self.calls):
+            clocks = self.sides[name].clocks
+            clocks.claims.append(statistics.median(samples) if samples else wall)
+            clocks.walls.append(wall)
+            if name == "candidate" and check:
+                with Blame(name, self.task, self.case, timed=True):
                     self._check(drawn, Outcome.TIMED_WRONG)
 
     def _ratio(self, resolution: float) -> Ratio:
@@ -280,38 +285,58 @@ class Rounds:
         most = min(BARE_CALLS, max(BARE_CALLS // 2, int(BARE_US / shortest)))
         most = min(most, max(BARE_LEAST, self.calls, BARE_BYTES // max(1, self.moved)))
         most = max(1, min(most, self.fit, int(self.limits.longest_block_us / shortest)))
-        count, number = self.rng.randint(most - most // 4, most), self._bare_rounds()
-        for name in self.rng.sample(sorted(self.sides), 2):
-            drawn = self._shifts(count)
-            with Blame(name, self.task, self.case, timed=True):
-                samples, wall = self._block(name, drawn, flush=False)
-                if samples:
-                    self.sides[name].clocks.bare.append(
-                        Bare(statistics.median(samples), wall - statistics.mean(samples), count)
-                    )
-                if name == "candidate" and number == self.bare_checked:
+        count, first = self.rng.randint(most - most // 4, most), self._bare_rounds() == 0
+        for name, drawn, samples, wall in self._blocks(count, flush=False):
+            if samples:
+                bare = Bare(statistics.median(samples), wall - statistics.mean(samples), count)
+                self.sides[name].clocks.bare.append(bare)
+            if name == "candidate" and first and self.bare_checked:
+                with Blame(name, self.task, self.case, timed=True):
                     self._check(drawn, Outcome.TIMED_WRONG)
 
     def _bare_rounds(self) -> int:
         return len(self.sides["reference"].clocks.bare)
 
-    def _block(self, name: str, drawn: list[int], flush: bool = True) -> tuple[list[float] | None, float]:
-        """Run one block: (µs of each call claimed, or None; µs a call by the judge's clock)."""
-        side = self.sides[name]
-        process = side.process
+    def _blocks(self, calls: int, flush: bool = True) -> Iterator[tuple[str, list[int], list[float] | None, float]]:
+        """One block of each side, in random order: its name, what it was made with, and what `_fire` gives. Both make
+        their new values at the same time."""
+        drawn = {name: self._shifts(calls) for name in self.sides}
         with self.stopwatch("new values"):
-            process.arm(drawn, self.fresh, self._left())
-        ahead = self._head_start(len(drawn), flush)
+            self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh))
+        for name in self.rng.sample(sorted(self.sides), 2):
+            with Blame(name, self.task, self.case, timed=True):
+                samples, wall = self._fire(name, calls, flush)
+            yield name, drawn[name], samples, wall
+
+    def _both(self, ask: Callable[[str, CandidateProcess], None]) -> None:
+        """Have both sides do the same, at the same time."""
+        for name in ("candidate", "reference"):
+            with Blame(name, self.task, self.case, timed=True):
+                ask(name, self.sides[name].process)
+        for name in ("reference", "candidate"):  # it goes on after this candidate: its answer is always heard
+            with Blame(name, self.task, self.case, timed=True):
+                self.sides[name].process.answered(self._left())
+
+    def _block(self, name: str, drawn: list[int]) -> tuple[list[float] | None, float]:
+        """One block of one side, as `_fire` has it."""
+        with self.stopwatch("new values"):
+            self.sides[name].process.arm(drawn, self.fresh, self._left())
+        return self._fire(name, len(drawn), flush=True)
+
+    def _fire(self, name: str, calls: int, flush: bool) -> tuple[list[float] | None, float]:
+        """Run the armed calls: (µs of each call claimed, or None; µs a call by the judge's clock)."""
+        side = self.sides[name]
+        ahead = self._head_start(calls, flush)
         with self.stopwatch("timed calls" if flush else "bare calls"):
-            fired = process.fire(len(drawn), ahead, self._left(), flush)
+            fired = side.process.fire(calls, ahead, self._left(), flush)
         if fired.seen is not None and name == "candidate" and self.limits.watched:
             difference = read_evidence(self.task, fired.seen)
             if difference is not None:
                 raise CandidateFailed(difference.outcome, f"on {self.case.id}, when timed: {difference.sentence}")
         if fired.samples:
-            side.pace.saw(fired.launched, len(drawn))
+            side.pace.saw(fired.launched, calls)
             side.claim = statistics.median(fired.samples)
-        return fired.samples, max(1.0, fired.wall - ahead) / len(drawn)
+        return fired.samples, max(1.0, fired.wall - ahead) / calls
 
     def _head_start(self, calls: int, flush: bool) -> float:
         """µs that the device sleeps before a block of either side."""

@@ -51,8 +51,9 @@ def complaint(task: Task, source: str, seed: int, device: Device, cases: Iterabl
         text = log.read_text(errors="replace") if log.exists() else ""
     found = first_finding(text)
     if found is None and "ERROR SUMMARY: 0 errors" not in text:
-        said = text.strip().splitlines()[-1:] or ["it wrote nothing"]
-        raise InfrastructureError(f"compute-sanitizer made no report ({trouble}; {said[0]}): leave --sanitizer out")
+        lines = text.strip().splitlines() or ["it wrote nothing"]
+        said = "; ".join(dict.fromkeys([*lines[1:3], lines[-1]]))[:300]
+        raise InfrastructureError(f"compute-sanitizer made no report ({trouble}; {said}): leave --sanitizer out")
     return found
 
 

@@ -201,7 +201,21 @@ class CandidateProcess:
 
     def arm(self, shifts: list[int], fresh: Fresh, timeout: float) -> None:
         """Have input sets made, one per timed call."""
-        self._ask({"op": "arm", "shifts": shifts, "results": fresh.results}, timeout)
+        self.ask_to_arm(shifts, fresh)
+        self.answered(timeout)
+
+    def ask_to_arm(self, shifts: list[int], fresh: Fresh) -> None:
+        """What `arm` does first; `answered` has to follow."""
+        self._send({"op": "arm", "shifts": shifts, "results": fresh.results})
+
+    def ask_to_move(self, ballast: int) -> None:
+        """Have what comes next lie elsewhere: all that the last block left is given back, and so many bytes taken.
+        `answered` has to follow."""
+        self._send({"op": "move", "ballast": ballast})
+
+    def answered(self, timeout: float) -> None:
+        """Wait for what was asked."""
+        self._hear(timeout)
 
     def fire(self, calls: int, ahead: float, timeout: float, flush: bool = True) -> Fired:
         """Run the armed calls; the device sleeps for `ahead` µs before them."""
@@ -210,7 +224,7 @@ class CandidateProcess:
         elapsed = (time.perf_counter() - start) * 1e6
         if self.device == "cpu":
             return Fired(None, elapsed, 0.0, self._made((), {}, fired))
-        reply, launched = self._ask({"op": "times"}, timeout), fired.get("launched_us")
+        reply, launched = self._hear(timeout), fired.get("launched_us")
         samples = reply.get("samples_us")
         plausible = isinstance(samples, list) and len(samples) == calls and isinstance(launched, (int, float))
         if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
@@ -240,10 +254,6 @@ class CandidateProcess:
     def trim(self, timeout: float) -> None:
         """Let the process drop what the last block left."""
         self._ask({"op": "trim"}, timeout)
-
-    def move(self, ballast: int, timeout: float) -> None:
-        """Have what comes next lie elsewhere: all that the last block left is given back, and so many bytes taken."""
-        self._ask({"op": "move", "ballast": ballast}, timeout)
 
     def release(self, timeout: float) -> None:
         """Let the process drop its inputs and outputs, and what it shares with the judge of a GPU's memory."""
@@ -370,8 +380,17 @@ class CandidateProcess:
         return read_tensor(self._arena, claim, self.device)
 
     def _ask(self, message: dict[str, Any], timeout: float, fds: tuple[int, ...] = ()) -> dict[str, Any]:
+        self._send(message, fds)
+        return self._hear(timeout, loading=message["op"] == "load")
+
+    def _send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         try:
             self._channel.send(message, fds)
+        except WireClosed:
+            raise ended(self._end()) from None
+
+    def _hear(self, timeout: float, loading: bool = False) -> dict[str, Any]:
+        try:
             reply, extra = self._channel.receive(timeout, MAX_MESSAGE)
         except WireTimeout:
             said = self._end()
@@ -387,7 +406,7 @@ class CandidateProcess:
             with contextlib.suppress(OSError):
                 os.close(fd)
         if "error" in reply:
-            raise failed(reply["error"], loading=message["op"] == "load")
+            raise failed(reply["error"], loading)
         return reply
 
     def _end(self) -> dict[str, Any]:

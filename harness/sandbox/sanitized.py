@@ -44,6 +44,7 @@ class SanitizedProcess(CandidateProcess):
     def __init__(self, log: Path, device: str, variables: Mapping[str, str]) -> None:
         super().__init__(WarmParent(interpreted=False), isolation.Limits(watched=False), device)
         self._log, self._variables = log, variables
+        self._stages = False  # the tool has no books of memory that another process made
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -52,7 +53,7 @@ class SanitizedProcess(CandidateProcess):
             raise InfrastructureError("compute-sanitizer is gone from the PATH; leave --sanitizer out")
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
-        command = [name, "--tool", "memcheck", "--log-file", str(self._log)]
+        command = [name, "--tool", "memcheck", "--report-api-errors", "no", "--log-file", str(self._log)]
         command += [sys.executable, "-c", _CODE, str(project_root()), str(theirs.fileno())]
         self._process = subprocess.Popen(
             command,
