@@ -1,11 +1,11 @@
 """How much two processes of the same kernel differ: what a single comparison's interval can't show.
 
-    python -m tests.between moe_gemm:3 rmsnorm_bwd:4 [--device=cuda] [--pairs=3] [--again=3] [--places=1]
+    python -m tests.between moe_gemm:3 rmsnorm_bwd:4 [--device=cuda] [--pairs=3] [--again=3] [--spare=0]
 
 For each `TASK:WORKLOAD` (its number, from 0) pairs of fresh processes run the task's reference, and each pair is timed
-several times, its inputs sent afresh, with tensors in so many places of the device's memory. One line a pair: the
-speedups of one over the other. If they vary within a line, memory's places make the difference; if between lines only,
-the processes do.
+several times, its inputs sent afresh, with up to so many places of the device's memory left empty before each tensor.
+One line a pair: the speedups of one over the other. If they vary within a line, memory's places make the difference; if
+between lines only, the processes do.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     suite = load_suite(SUITE)
     with Judge(find_device(options.get("device", "cuda"))) as judge:
         judge.start()
-        judge.timing = replace(judge.timing, places=int(options.get("places", judge.timing.places)))
+        judge.timing = replace(judge.timing, spare=int(options.get("spare", judge.timing.spare)))
         for name in (each for each in arguments if not each.startswith("--")):
             task = suite.task(name.partition(":")[0])
             case = task.timed(judge.device.interpreted)[int(name.partition(":")[2] or 0)]

@@ -14,9 +14,9 @@ class TimingLimits:
     tell apart."""
     min_rounds: int = 6
     max_rounds: int = 60
-    places: int = 3
-    """In how many places of the device's memory each side's tensors lie during the least rounds: some are faster. Short
-    kernels stay in one."""
+    spare: int = 6
+    """For each tensor of a block, up to so many places of the device's memory are left empty before it, as drawn for
+    every block: some places are faster than others."""
     calls: int = 6
     """In a block, at most."""
     few_calls: int = 2
@@ -42,6 +42,6 @@ class TimingLimits:
 
 
 INTERPRETED = TimingLimits(
-    width=0.05, min_rounds=3, max_rounds=5, places=1, calls=1, few_calls=1, seconds=1.0, block_seconds=60.0
+    width=0.05, min_rounds=3, max_rounds=5, spare=0, calls=1, few_calls=1, seconds=1.0, block_seconds=60.0
 )
 """Small rounds: interpreted times say little, however often they are taken."""

@@ -5,8 +5,8 @@ the base inputs by a rotation and a factor that the judge draws just before; out
 picked at random, and of the last one are compared with the oracle. Rounds go on until the interval of the speedup is
 narrow enough, or the time is spent.
 
-After every few rounds both sides give their memory back and take other places in random order: where its tensors lie
-makes a kernel a percent faster or slower, and that must not be taken for its speed.
+Where its tensors lie makes a kernel a percent faster or slower, and that must not be taken for its speed: they lie
+elsewhere in every block.
 
 The device is held alone, under its lease, for the rounds: other processes compile and copy meanwhile.
 """
@@ -59,12 +59,8 @@ FEW_WORKLOADS = 4
 two is drawn: who is wrong there alone is found on one workload or another."""
 FLUSHED_A_MICROSECOND = 6_000_000
 """Bytes that are written between calls, at most."""
-PLACES_FROM_US = 20.0
-"""Of shorter kernels the clock does not tell places of memory apart."""
 KEPT_BYTES = 1 << 30
 """Of the device's memory, by each judge."""
-MOST_BALLAST = 64 << 20
-"""Up to so many bytes shift the places that tensors take."""
 
 
 @dataclass(frozen=True)
@@ -178,14 +174,11 @@ class Rounds:
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
         limits, rng, device = self.limits, self.rng, self.device
-        rounds_a_place = -(-limits.min_rounds // limits.places)
         start = time.monotonic()
         early = rng.randrange(limits.few_rounds), rng.randrange(limits.min_rounds)
         checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
         bare = rng.randrange(limits.min_rounds) if self.watched else None
         for number in range(limits.max_rounds):
-            if number and number % rounds_a_place == 0 and not device.interpreted:
-                self._settle()
             self._round(number in checked)
             if number == bare:
                 self._bare_round()
@@ -251,16 +244,6 @@ class Rounds:
         """µs a call of the faster side, by its last block."""
         return min(side.claim for side in self.sides.values())
 
-    def _settle(self) -> None:
-        """Tensors take other places than before, and a call of each follows that does not count. Of short kernels the
-        clock does not tell places apart: they stay."""
-        if self._shortest() < PLACES_FROM_US:
-            return
-        with self.stopwatch("places"):
-            self._both(lambda _, process: process.ask_to_move(self.rng.randrange(1, MOST_BALLAST)))
-            for _ in self._blocks(1):
-                pass
-
     def _round(self, check: bool) -> None:
         """One block of each, in random order."""
         for name, drawn, samples, wall in self._blocks(self.calls):
@@ -302,7 +285,9 @@ class Rounds:
         their new values at the same time."""
         drawn = {name: self._shifts(calls) for name in self.sides}
         with self.stopwatch("new values"):
-            self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh))
+            spare = max(0, min(self.limits.spare, self.calls, self.fit - calls)) if flush else 0
+            empty = {name: self.rng.randint(0, spare) for name in self.sides}
+            self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh, empty[name]))
         for name in self.rng.sample(sorted(self.sides), 2):
             with Blame(name, self.task, self.case, timed=True):
                 samples, wall = self._fire(name, calls, flush)

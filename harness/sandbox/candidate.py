@@ -204,14 +204,10 @@ class CandidateProcess:
         self.ask_to_arm(shifts, fresh)
         self.answered(timeout)
 
-    def ask_to_arm(self, shifts: list[int], fresh: Fresh) -> None:
-        """What `arm` does first; `answered` has to follow."""
-        self._send({"op": "arm", "shifts": shifts, "results": fresh.results})
-
-    def ask_to_move(self, ballast: int) -> None:
-        """Have what comes next lie elsewhere: all that the last block left is given back, and so many bytes taken.
-        `answered` has to follow."""
-        self._send({"op": "move", "ballast": ballast})
+    def ask_to_arm(self, shifts: list[int], fresh: Fresh, spare: int = 0) -> None:
+        """What `arm` does first, with so many places of memory left empty before each tensor; `answered` has to
+        follow."""
+        self._send({"op": "arm", "shifts": shifts, "results": fresh.results, "spare": spare})
 
     def answered(self, timeout: float) -> None:
         """Wait for what was asked."""

@@ -3,7 +3,7 @@
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
 `sys.modules` then. Messages, each answered by one: `share`, `stage`, `compiled`, `load`, `call`, `base`, `arm`, `fire`,
-`profile`, `collect`, `trim`, `move`, `release`, `pack`, `seal`. What answers `fire` on a GPU is followed by the times.
+`profile`, `collect`, `trim`, `release`, `pack`, `seal`. What answers `fire` on a GPU is followed by the times.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ _MESSAGES = frozenset(
         "profile",
         "collect",
         "trim",
-        "move",
         "release",
         "pack",
         "seal",
@@ -53,6 +52,8 @@ SCRATCH = "/tmp/candidate"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _MOST_DEVICE_MEMORY = 0.16
 """Share of a GPU's memory that PyTorch gives a candidate: the reference, and others that are checked, need some too."""
+_KEPT = 128
+"""Up to one in so many bytes of a GPU's memory is kept between workloads, what the flush takes included."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
 _CYCLES_A_MICROSECOND = 2000
@@ -111,7 +112,9 @@ class _Session:
         self.pairs: list[tuple[Any, Any]] = []
         """Events around each armed call, and more that were needed before."""
         self.flush: torch.Tensor | None = None
-        self.ballast: torch.Tensor | None = None
+        self.spare: list[torch.Tensor] = []
+        self.kept = 0
+        """Bytes of the device's memory that need not be given back."""
 
     def share(self, fd: int, size: int) -> dict[str, Any]:
         self._drop_arena()
@@ -160,6 +163,7 @@ class _Session:
             torch.set_num_threads(_COPY_THREADS)
             torch.cuda.init()  # type: ignore[no-untyped-call]
             torch.cuda.set_per_process_memory_fraction(_MOST_DEVICE_MEMORY)
+            self.kept = torch.cuda.get_device_properties(0).total_memory // _KEPT
             staging.prepare()
         spec = importlib.util.spec_from_file_location("candidate", self.path)
         assert spec is not None and spec.loader is not None
@@ -233,15 +237,17 @@ class _Session:
         self._synchronize()
         return {}
 
-    def arm(self, shifts: list[int], results: list[int]) -> dict[str, Any]:
+    def arm(self, shifts: list[int], results: list[int], spare: int) -> dict[str, Any]:
         """`results`: bytes of each output. Memory for them is there before the calls: the driver takes its time to give
-        some, and that must not stand between them."""
-        self.results, self.sets = [], []
+        some, and that must not stand between them. Of each tensor's places `spare` are left empty: the allocator would
+        give the same ones in every block."""
+        self.results, self.sets, self.spare = [], [], []
         assert self.base_inputs is not None
+        if self.device != "cpu":
+            self.spare = self._room([*self.base_inputs.sizes, *results], spare)
         self.sets = self.base_inputs.sets(shifts)
         if self.device != "cpu":
-            there = [self.empty(size, dtype=torch.uint8, device=self.device) for size in results for _ in shifts]
-            del there
+            self._room(results, len(shifts))
         event = self.event
         while self.device != "cpu" and len(self.pairs) < len(shifts):
             self.pairs.append((event(enable_timing=True), event(enable_timing=True)))
@@ -249,6 +255,10 @@ class _Session:
                 each.record()  # the first record makes the event
         self._synchronize()
         return {}
+
+    def _room(self, sizes: list[int], many: int) -> list[torch.Tensor]:
+        """Memory for so many tensors of each size, in bytes."""
+        return [self.empty(size, dtype=torch.uint8, device=self.device) for size in sizes for _ in range(many)]
 
     def fire(self, flush: bool, ahead: float) -> dict[str, Any]:
         """The judge's clock runs: nothing is done here but the calls, and waiting for them. The device sleeps for
@@ -300,19 +310,14 @@ class _Session:
         return self._pack(self.results[number], self.sets[number], results_at, watch)
 
     def trim(self) -> dict[str, Any]:
-        self.sets, self.results = [], []
-        if self.device != "cpu":
-            torch.cuda.empty_cache()  # others work on the device, too
-        return {}
-
-    def move(self, ballast: int) -> dict[str, Any]:
-        self.ballast = None
-        self.trim()
-        self.ballast = torch.empty(ballast, dtype=torch.uint8, device=self.device)
+        """Others work on the device, too; but what is given back has to be asked for again, and both take time."""
+        self.sets, self.results, self.spare = [], [], []
+        if self.device != "cpu" and torch.cuda.memory_reserved() > self.kept:
+            torch.cuda.empty_cache()
         return {}
 
     def release(self, much: bool = False) -> dict[str, Any]:
-        self.base_inputs, self.flush, self.ballast, self.pairs = None, None, None, []
+        self.base_inputs = None
         self.trim()
         if much:
             self._synchronize()

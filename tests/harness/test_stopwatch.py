@@ -32,7 +32,7 @@ def test_the_innermost_phase_counts() -> None:
                 clock.now += 1
         with watch.holding():
             clock.now += 3
-            with watch("places"):
+            with watch("collecting"):
                 clock.now += 1
     clock.now += 50  # between phases
     with pytest.raises(ValueError, match="trouble"), watch("oracle"):
@@ -40,8 +40,8 @@ def test_the_innermost_phase_counts() -> None:
         raise ValueError("trouble")
     with watch("quick"):
         clock.now += 0.0001
-    assert shares(watch.seconds) == {"rounds": 7.0, "oracle": 2.5, "places": 1.0}
-    assert watch.held == {"rounds": 3.0, "places": 1.0}
+    assert shares(watch.seconds) == {"rounds": 7.0, "oracle": 2.5, "collecting": 1.0}
+    assert watch.held == {"rounds": 3.0, "collecting": 1.0}
 
 
 def test_a_judgements_phases_come_to_its_whole(judge: Judge, doubled: Task) -> None:
