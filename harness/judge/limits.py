@@ -10,14 +10,14 @@ class TimingLimits:
     """Of one workload."""
 
     width: float = 0.01
-    """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
-    tell apart."""
+    """Stop when half the interval's width, relative to the speedup, is below this, or below twice what the device's
+    clock can tell apart: more rounds do not help there."""
     min_rounds: int = 6
     max_rounds: int = 60
-    spare: int = 6
-    """For each tensor of a block, up to so many places of the device's memory are left empty before it, as drawn for
-    every block: some places are faster than others."""
-    calls: int = 6
+    spare: int = 4
+    """Before a block's tensors as many bytes of the device's memory are left empty as up to so many sets take, drawn
+    for every block: some places are faster than others."""
+    calls: int = 4
     """In a block, at most."""
     few_calls: int = 2
     """And at least, unless they are very long or large."""

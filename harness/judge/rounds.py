@@ -54,6 +54,11 @@ BARE_ROUNDS = 3
 """So many of them have to speak against a candidate: where the first one does, others follow."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
+SLOW_CHECK = 0.03
+"""Seconds. Where a comparison takes longer, for its oracle, the first and the last block's are all."""
+CONFIRMING_CALLS = 8
+"""In each block of the rounds that follow a contradiction of the clocks: what a host hears late is a block's, what is
+worked unseen is each call's."""
 FEW_WORKLOADS = 4
 """A task with fewer has both compared on each of them, a bare block and the call under the profiler; else one of the
 two is drawn: who is wrong there alone is found on one workload or another."""
@@ -124,10 +129,14 @@ class Rounds:
         block = int(limits.block_share * device.memory) // max(1, self.moved)
         self.fit = max(1, limits.calls if device.interpreted else block)
         self.calls = min(limits.few_calls, self.fit)
-        few, first = len(task.workloads) < FEW_WORKLOADS, rng.random() < 0.5
-        self.bare_checked = few or first
+        self.few, first = len(task.workloads) < FEW_WORKLOADS, rng.random() < 0.5
+        self.bare_checked = self.few or first
         """Are outputs of the bare block compared?"""
-        self.profile_checked = few or not first
+        self.profile_checked = self.few or not first
+        self.slow = False
+        """Does a comparison take long?"""
+        self.room = 0
+        """Bytes that both sides were told to have there for a block."""
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
         self.first: list[int] = []
         """What the candidate's first block was made with."""
@@ -145,10 +154,12 @@ class Rounds:
     def calibrate(self) -> None:
         """What the candidate's first block gave is its execution test at this size; then, how many calls a block has.
         The device is held alone."""
+        start = time.monotonic()
         with Blame("candidate", self.task, self.case):
             self._check(self.first, None)
         if self.device.interpreted:
             return
+        self.slow = not self.few and time.monotonic() - start > SLOW_CHECK
         walls = []
         for name, _, samples, wall in self._blocks(1):
             walls.append(wall)
@@ -179,7 +190,7 @@ class Rounds:
         checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
         bare = rng.randrange(limits.min_rounds) if self.watched else None
         for number in range(limits.max_rounds):
-            self._round(number in checked)
+            self._round(number in checked and not self.slow)
             if number == bare:
                 self._bare_round()
             spent = time.monotonic() - start > limits.seconds
@@ -196,13 +207,15 @@ class Rounds:
         return lie(self.sides["candidate"].clocks, self.sides["reference"].clocks) if self.watched else None
 
     def forget(self) -> None:
-        """Start again."""
+        """Start again, with longer blocks."""
+        most = int(self.limits.longest_block_us / self._shortest())
+        self.calls = max(self.calls, min(CONFIRMING_CALLS, self.fit, most))
         for side in self.sides.values():
             side.clocks = Clocks()
 
     def trim(self) -> None:
         """Have both drop what the last block left, where it is much: giving memory back takes time."""
-        if self.calls * self.moved <= BARE_BYTES:
+        if self.room <= BARE_BYTES:
             return
         for name, side in self.sides.items():
             with Blame(name, self.task, self.case):
@@ -217,7 +230,7 @@ class Rounds:
             process.arm(drawn, self.fresh, self._left())
             seen = process.profile(self._left())
             found = account(seen.ran, seen.launched, self.task.moves_data)
-            if self.profile_checked:
+            if self.profile_checked and not self.slow:
                 self._check(drawn, Outcome.TIMED_WRONG)
         complaint = objection(found) if found is not None and not self.task.torch_may else None
         if complaint is not None:
@@ -233,8 +246,7 @@ class Rounds:
 
     def _precise(self) -> bool:
         """Is the interval as narrow as is wanted, as far as the device's clock can tell?"""
-        ratio, told = self._ratio(0.0), self._resolution()
-        return ratio.width < max(self.limits.width, told)
+        return self._ratio(0.0).width < max(self.limits.width, 2 * self._resolution())
 
     def _resolution(self) -> float:
         """What the device's clock can't tell apart, as a share."""
@@ -264,18 +276,34 @@ class Rounds:
             self._bare_blocks()
 
     def _bare_blocks(self) -> None:
-        shortest = min(side.clocks.claims[-1] for side in self.sides.values())
-        most = min(BARE_CALLS, max(BARE_CALLS // 2, int(BARE_US / shortest)))
-        most = min(most, max(BARE_LEAST, self.calls, BARE_BYTES // max(1, self.moved)))
-        most = max(1, min(most, self.fit, int(self.limits.longest_block_us / shortest)))
+        most = self._bare_calls()
         count, first = self.rng.randint(most - most // 4, most), self._bare_rounds() == 0
         for name, drawn, samples, wall in self._blocks(count, flush=False):
             if samples:
                 bare = Bare(statistics.median(samples), wall - statistics.mean(samples), count)
                 self.sides[name].clocks.bare.append(bare)
-            if name == "candidate" and first and self.bare_checked:
+            if name == "candidate" and first and self.bare_checked and not self.slow:
                 with Blame(name, self.task, self.case, timed=True):
                     self._check(drawn, Outcome.TIMED_WRONG)
+
+    def _bare_calls(self) -> int:
+        """In a bare block, at most."""
+        shortest = self._shortest()
+        most = min(BARE_CALLS, max(BARE_CALLS // 2, int(BARE_US / shortest)))
+        most = min(most, max(BARE_LEAST, self.calls, BARE_BYTES // max(1, self.moved)))
+        return max(1, min(most, self.fit, int(self.limits.longest_block_us / shortest)))
+
+    def _room(self, sets: int) -> int:
+        """Bytes that both sides are told to have there for so many sets, once: the first block's are enough for bare
+        ones, too."""
+        if self.device.interpreted:
+            return 0
+        each = self.moved + self.moved // 64 + (1 << 12)  # its allocator rounds up
+        room = each * max(sets, self._bare_calls() if self.watched else 0)
+        if room <= self.room:
+            return 0
+        self.room = room
+        return room
 
     def _bare_rounds(self) -> int:
         return len(self.sides["reference"].clocks.bare)
@@ -285,9 +313,10 @@ class Rounds:
         their new values at the same time."""
         drawn = {name: self._shifts(calls) for name in self.sides}
         with self.stopwatch("new values"):
-            spare = max(0, min(self.limits.spare, self.calls, self.fit - calls)) if flush else 0
-            empty = {name: self.rng.randint(0, spare) for name in self.sides}
-            self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh, empty[name]))
+            sets = max(0, min(self.limits.spare, calls, self.fit - calls)) if flush else 0
+            spare = {name: self.rng.randint(0, sets * self.moved) for name in self.sides}
+            room = self._room(calls + sets) if calls > 1 else 0
+            self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh, room, spare[name]))
         for name in self.rng.sample(sorted(self.sides), 2):
             with Blame(name, self.task, self.case, timed=True):
                 samples, wall = self._fire(name, calls, flush)
@@ -332,7 +361,8 @@ class Rounds:
 
     def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
         """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""
-        many = min(len(drawn), CHECKED_CALLS) if len(drawn) * self.results_room <= SMALL_BYTES else 1
+        small = len(drawn) * self.results_room <= SMALL_BYTES and not self.slow
+        many = min(len(drawn), CHECKED_CALLS) if small else 1
         for number in self.rng.sample(range(len(drawn)), many):
             fresh = {
                 name: redrawn(value, drawn[number]) if place in self.fresh.rolled else value

@@ -204,10 +204,10 @@ class CandidateProcess:
         self.ask_to_arm(shifts, fresh)
         self.answered(timeout)
 
-    def ask_to_arm(self, shifts: list[int], fresh: Fresh, spare: int = 0) -> None:
-        """What `arm` does first, with so many places of memory left empty before each tensor; `answered` has to
-        follow."""
-        self._send({"op": "arm", "shifts": shifts, "results": fresh.results, "spare": spare})
+    def ask_to_arm(self, shifts: list[int], fresh: Fresh, room: int = 0, spare: int = 0) -> None:
+        """What `arm` does first; `answered` has to follow. `room`: bytes that this block and later ones will need, to
+        be had in one piece; `spare`: bytes that are left empty before this block's."""
+        self._send({"op": "arm", "shifts": shifts, "results": fresh.results, "room": room, "spare": spare})
 
     def answered(self, timeout: float) -> None:
         """Wait for what was asked."""

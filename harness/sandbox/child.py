@@ -112,7 +112,7 @@ class _Session:
         self.pairs: list[tuple[Any, Any]] = []
         """Events around each armed call, and more that were needed before."""
         self.flush: torch.Tensor | None = None
-        self.spare: list[torch.Tensor] = []
+        self.spare: torch.Tensor | None = None
         self.kept = 0
         """Bytes of the device's memory that need not be given back."""
 
@@ -237,17 +237,20 @@ class _Session:
         self._synchronize()
         return {}
 
-    def arm(self, shifts: list[int], results: list[int], spare: int) -> dict[str, Any]:
+    def arm(self, shifts: list[int], results: list[int], room: int, spare: int) -> dict[str, Any]:
         """`results`: bytes of each output. Memory for them is there before the calls: the driver takes its time to give
-        some, and that must not stand between them. Of each tensor's places `spare` are left empty: the allocator would
-        give the same ones in every block."""
-        self.results, self.sets, self.spare = [], [], []
+        some, and that must not stand between them. `room` bytes are asked of the driver at once, from which the
+        allocator takes what follows. `spare` bytes are left empty: it would give the same places in every block."""
+        self.results, self.sets, self.spare = [], [], None
         assert self.base_inputs is not None
         if self.device != "cpu":
-            self.spare = self._room([*self.base_inputs.sizes, *results], spare)
+            if room:
+                self._bytes(room)
+            self.spare = self._bytes(spare)
         self.sets = self.base_inputs.sets(shifts)
         if self.device != "cpu":
-            self._room(results, len(shifts))
+            there = [self._bytes(size) for size in results for _ in shifts]
+            del there
         event = self.event
         while self.device != "cpu" and len(self.pairs) < len(shifts):
             self.pairs.append((event(enable_timing=True), event(enable_timing=True)))
@@ -256,9 +259,8 @@ class _Session:
         self._synchronize()
         return {}
 
-    def _room(self, sizes: list[int], many: int) -> list[torch.Tensor]:
-        """Memory for so many tensors of each size, in bytes."""
-        return [self.empty(size, dtype=torch.uint8, device=self.device) for size in sizes for _ in range(many)]
+    def _bytes(self, size: int) -> Any:
+        return self.empty(size, dtype=torch.uint8, device=self.device)
 
     def fire(self, flush: bool, ahead: float) -> dict[str, Any]:
         """The judge's clock runs: nothing is done here but the calls, and waiting for them. The device sleeps for
@@ -301,17 +303,19 @@ class _Session:
             self.synchronize()
         finally:
             events = self.profiler.stop()
+        self._look()
         launched = self.witness.kernels[:10_000]
         compiled = {name: self.witness.compiled.get(name, {}) for name in list(dict.fromkeys(launched))[:100]}
         return {"ran": self.profiler.ran(events)[:10_000], "launched": launched, "compiled": compiled}
 
     def collect(self, number: int, results_at: int, watch: list[int]) -> dict[str, Any]:
-        self._look()
+        if self.device == "cpu":
+            self._look()  # on a GPU `profile` does, once for all calls of a workload
         return self._pack(self.results[number], self.sets[number], results_at, watch)
 
     def trim(self) -> dict[str, Any]:
         """Others work on the device, too; but what is given back has to be asked for again, and both take time."""
-        self.sets, self.results, self.spare = [], [], []
+        self.sets, self.results, self.spare = [], [], None
         if self.device != "cpu" and torch.cuda.memory_reserved() > self.kept:
             torch.cuda.empty_cache()
         return {}

@@ -83,9 +83,6 @@ class Base:
     ) -> None:
         """`at_once`: all sets' tensors are made by one operation, for which the inputs must be plain tensors."""
         self.values, self.rolled, self.copied = list(values), rolled, copied
-        made = (values[place] for place in (*rolled, *copied))
-        self.sizes = [span(each) * each.element_size() for each in made if isinstance(each, torch.Tensor)]
-        """Bytes of each tensor that a set has for itself."""
         self._wide: dict[int, torch.Tensor] = {}
         """Tensors at `rolled`, flat and their beginning once more behind the end: every rotation is a part of these."""
         for place in rolled:
