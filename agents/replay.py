@@ -5,6 +5,8 @@ text, optional "sample": number from 1}. `source` is taken as it is; from the ot
 `--predictions DIR`: files `<task>.py`, `.md`, `.txt`, or `<task>.<sample>.py` and so on; a `.py` that parses is taken
 as it is. Rows of a task without `sample` number its samples in their order.
 
+A file of answers as TritonBench publishes them is read as it is; see `agents.published`.
+
 A task without prediction has no code: it stays in the denominator. A prediction without task stops the run before
 anything is spent.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from agents.extract import extract_code
+from agents.published import EXTRACTORS, asked, contradicted, extract, owners
 from harness.errors import UsageError
 from harness.solver import Solution, TaskView, Workbench
 
@@ -41,6 +45,10 @@ class Prediction:
     """The text is the source itself, not an answer that holds it."""
     where: str
     """File and line, for people."""
+    question: str | None = None
+    """Of a published answer, which names no task: what was asked."""
+    label: str = ""
+    """Then, the solution that the data holds."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,12 @@ class ReplaySolver:
 
     predictions: Path | None = None
     """A `.jsonl` file or a folder of answers."""
+    extractor: str = "faithful"
+    """How code is got out of published answers: `faithful`, or `paper`, as TritonBench's own evaluator does."""
+
+    def __post_init__(self) -> None:
+        if self.extractor not in EXTRACTORS:
+            raise UsageError(f"extractor={self.extractor!r} is unknown: there are {' and '.join(EXTRACTORS)}")
 
     def check(self, tasks: Sequence[TaskView], samples: int | None = None) -> None:
         """Raise `UsageError` unless every prediction belongs to one of `tasks` (all of the suite's, selected or not)
@@ -59,7 +73,10 @@ class ReplaySolver:
         names = {name for task in tasks for name in (task.name, *task.aliases)}
         canonical = {name: task.name for task in tasks for name in (task.name, *task.aliases)}
         seen: dict[tuple[str, int], str] = {}
+        self._check_published(tasks, samples)
         for each in self._all:
+            if each.question is not None:
+                continue
             if each.task not in names:
                 raise UsageError(
                     f"{each.where}: there is no task {each.task!r} here: pytest --collect-only -q lists the tasks"
@@ -80,14 +97,58 @@ class ReplaySolver:
     def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
         """The prediction for this task and sample, or None."""
         found = next((p for p in (self._by_key.get((n, bench.sample)) for n in (task.name, *task.aliases)) if p), None)
+        mine = [each for each in self._published if owners(each.question or "", each.label, [task])]
+        if found is None and bench.sample <= len(mine):
+            found = mine[bench.sample - 1]
         if found is None:
             bench.log("no prediction", task=task.name, sample=bench.sample)
             return None
-        source = found.text if found.verbatim else extract_code(found.text, task.entry_point)
+        if found.question is not None:
+            source = extract(found.text, task, self.extractor)
+        else:
+            source = found.text if found.verbatim else extract_code(found.text, task.entry_point)
         if not source or not source.strip():
             bench.log("no code", where=found.where)
             return None
         return Solution(source, origin=f"replay of {found.where}")
+
+    def _check_published(self, tasks: Sequence[TaskView], samples: int | None) -> None:
+        """Raise `UsageError` unless each published answer belongs to one task, by all that it says."""
+        counted: dict[str, int] = {}
+        nobodys = []
+        for each in self._published:
+            found = owners(each.question or "", each.label, tasks)
+            if len(found) > 1:
+                names = " and of ".join(task.name for task in found[:2])
+                raise UsageError(
+                    f"{each.where}: what was asked holds the instructions of {names}: it names no one task"
+                )
+            if not found:
+                nobodys.append(each.where)
+                continue
+            other = contradicted(each.label, found[0], tasks)
+            if other is not None:
+                raise UsageError(
+                    f"{each.where}: its instruction is that of {found[0].name}, its label that of {other.name}: the "
+                    "rows are mixed up"
+                )
+            counted[found[0].name] = counted.get(found[0].name, 0) + 1
+            if samples is not None and counted[found[0].name] > samples:
+                raise UsageError(
+                    f"{each.where}: this is answer {counted[found[0].name]} to {found[0].name}, but the run asks for "
+                    f"{samples}: add --samples={counted[found[0].name]}, or give one file of answers"
+                )
+        if nobodys and len(nobodys) == len(self._published):
+            raise UsageError(
+                f"{nobodys[0]} and all other answers belong to no task here: is this the checkout, and the suite, that "
+                "they were made for?"
+            )
+        if nobodys:
+            warnings.warn(f"replay: {len(nobodys)} answers belong to no task: {', '.join(nobodys[:5])}", stacklevel=1)
+
+    @cached_property
+    def _published(self) -> tuple[Prediction, ...]:
+        return tuple(each for each in self._all if each.question is not None)
 
     @cached_property
     def _all(self) -> tuple[Prediction, ...]:
@@ -102,7 +163,7 @@ class ReplaySolver:
 
     @cached_property
     def _by_key(self) -> Mapping[tuple[str, int], Prediction]:
-        return {(each.task, each.sample): each for each in self._all}
+        return {(each.task, each.sample): each for each in self._all if each.question is None}
 
 
 def _from_jsonl(path: Path) -> Iterator[Prediction]:
@@ -128,6 +189,12 @@ def _from_jsonl(path: Path) -> Iterator[Prediction]:
 
 def _from_row(row: object, where: str, counted: dict[str, int]) -> Prediction:
     """One line; `counted` numbers the rows of a task that give no sample."""
+    question = asked(row) if isinstance(row, dict) else None
+    if isinstance(row, dict) and question is not None:
+        answer, label = row.get("predict"), row.get("label")
+        if answer is not None and not isinstance(answer, str):
+            raise UsageError(f"{where}: 'predict' has to be text")
+        return Prediction("", 0, answer or "", False, where, question, label if isinstance(label, str) else "")
     if not isinstance(row, dict) or not isinstance(row.get("task"), str):
         raise UsageError(f'{where}: give an object with the name of a task: {{"task": …, "source": …}}')
     key = next((name for name in TEXTS if name in row), None)

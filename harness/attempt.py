@@ -42,6 +42,7 @@ def view(task: Task, device: Device) -> TaskView:
         aliases=task.aliases,
         device=device.name,
         device_kind=device.kind,
+        wordings=task.wordings,
     )
 
 

@@ -15,6 +15,10 @@ class SuiteError(UsageError):
     """A suite or one of its tasks can't be loaded."""
 
 
+class SuiteAbsent(SuiteError):
+    """A suite's tasks are not stored here, and where to find them was not said."""
+
+
 class InfrastructureError(KernelAssayError):
     """Trouble of the machine or of the harness: never a wrong kernel; the attempt is owed again."""
 

@@ -54,7 +54,9 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
 
 def named_solvers(options: Options) -> list[NamedSolver]:
     found: list[NamedSolver] = []
-    wanted = {name: getattr(options, name) for name in ("iterations", "early_stop_threshold", "predictions")}
+    wanted = {
+        name: getattr(options, name) for name in ("iterations", "early_stop_threshold", "predictions", "extractor")
+    }
     defaults = {name: value for name, value in wanted.items() if value is not None}
     taken: set[str] = set()
     for text in options.solver:
@@ -77,6 +79,8 @@ def named_solvers(options: Options) -> list[NamedSolver]:
             raise UsageError(f"--{name.replace('_', '-')}: none of the solvers has {name.replace('_', ' ')}")
     if options.predictions is not None and not any(hasattr(each.solver, "predictions") for each in found):
         raise UsageError("--predictions: only the solver replay takes it: add --solver=replay")
+    if options.extractor is not None and "extractor" not in taken:
+        raise UsageError("--extractor: only the solver replay takes it: add --solver=replay")
     return found
 
 

@@ -47,6 +47,7 @@ class Options:
     resume: Path | None = None
     seed: int | None = None
     predictions: Path | None = None
+    extractor: str | None = None
     max_evaluations: int | None = None
     max_tokens: int | None = None
     max_dollars: float | None = None
@@ -70,7 +71,7 @@ class Options:
 
     RECORDED = (
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
-        "early_stop_threshold device seed predictions max_evaluations "
+        "early_stop_threshold device seed predictions extractor max_evaluations "
         "max_tokens max_dollars max_seconds stage_timeout call_timeout timing_timeout memory_limit "
         "timing_width isolation unguarded sanitizer"
     )

@@ -7,6 +7,7 @@ The first of them runs the attempt, the others read its record: pytest's own cou
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -78,6 +79,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--resume", Path, "RUN", "go on with a run that was stopped"),
     ("--seed", int, "N", "make inputs repeatable (they are fresh and secret otherwise)"),
     ("--predictions", Path, "FILE|DIR", "answers to judge, for the solver replay"),
+    ("--extractor", str, "NAME", "how replay gets code out of published answers: faithful (default) or paper"),
     ("--max-evaluations", int, "N", "judgements that an attempt may ask for"),
     ("--max-tokens", int, "N", "tokens that an attempt may use"),
     ("--max-dollars", float, "X", "dollars that an attempt may cost"),
@@ -100,6 +102,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
         "call right kernels under compute-sanitizer, too: it finds reads out of bounds (NVIDIA)",
     ),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
+    ("--checkout", list, "PATH", "a checkout of a published suite, for suites/published (may be given again)"),
     ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )
 
@@ -129,6 +132,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
+    if checkouts := config.getoption("checkout"):
+        os.environ["KERNEL_ASSAY_CHECKOUTS"] = os.pathsep.join(str(Path(each).absolute()) for each in checkouts)
     if worker:
         die_with_parent()  # a worker must not go on judging beside the run that continues its own
     try:

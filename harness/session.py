@@ -37,7 +37,7 @@ from harness.run import Attempt, Record, Run, now
 from harness.sandbox import isolation
 from harness.sandbox.levels import UNGUARDED
 from harness.solver import Model, Solver
-from harness.suite import Suite, load_suite
+from harness.suite import Suite, load_suites
 from harness.task import Task
 
 
@@ -52,7 +52,7 @@ class Session:
         if not options.solver:
             known = ", ".join(registry.names(registry.SOLVERS))
             raise UsageError(f"name a solver: --solver=NAME, with NAME one of {known}, MODULE:ATTR or FILE.py:NAME")
-        self.suites: tuple[Suite, ...] = tuple(load_suite(folder) for folder in suite_folders)
+        self.suites: tuple[Suite, ...] = load_suites(suite_folders)
         self.solvers = named_solvers(options)
         self.model: Model | None = (
             named_model(options) if any(uses_model(each.solver) for each in self.solvers) else None

@@ -145,6 +145,8 @@ class TaskView:
     device: str
     """Name of the device that judges: `NVIDIA H200`, `interpreter`."""
     device_kind: Literal["cuda", "hip", "interpreter"]
+    wordings: tuple[str, ...] = ()
+    """Other texts in which this task was put to models elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
     suites/rocm/suite.toml            name, version, description
     suites/rocm/softmax/              a task: instruction.md, task.py, reference.py
 
+or, where tasks are not stored with the suite, in suite.toml `tasks = "module:function"`: what makes them.
+
 Loading checks that every task is whole; what is wrong is one line that names the file and what to do.
 """
 
@@ -10,16 +12,21 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import importlib.util
 import json
 import sys
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.errors import SuiteError
+from harness.errors import SuiteAbsent, SuiteError
 from harness.task import Task
 
+CHECKOUTS = "KERNEL_ASSAY_CHECKOUTS"
+"""Environment variable, as `--checkout` sets it: folders in which suites from elsewhere look for their tasks."""
 TASK_FILES = ("instruction.md", "task.py", "reference.py")
 
 
@@ -59,6 +66,8 @@ def load_suite(folder: Path) -> Suite:
     missing = [key for key in ("name", "version", "description") if not isinstance(about.get(key), str)]
     if missing:
         raise SuiteError(f"{manifest}: give {', '.join(missing)} as text")
+    if "tasks" in about:
+        return _from_elsewhere(about, folder)
     folders = sorted(
         path for path in folder.iterdir() if path.is_dir() and any((path / f).exists() for f in TASK_FILES)
     )
@@ -66,6 +75,31 @@ def load_suite(folder: Path) -> Suite:
     if not tasks:
         raise SuiteError(f"{folder} holds no task: a task is a folder with {', '.join(TASK_FILES)}")
     return Suite(about["name"], about["version"], about["description"], folder, tasks)
+
+
+def load_suites(folders: Iterable[Path]) -> tuple[Suite, ...]:
+    """The suites in these folders, but for those whose tasks are not at hand, unless that is all of them."""
+    found, absent = list[Suite](), list[SuiteAbsent]()
+    for folder in folders:
+        try:
+            found.append(load_suite(folder))
+        except SuiteAbsent as error:
+            absent.append(error)
+    if absent and not found:
+        raise absent[0]
+    return tuple(found)
+
+
+def _from_elsewhere(about: dict[str, Any], folder: Path) -> Suite:
+    """A suite whose tasks are made by a function, `tasks = "module:function"`: it gets the suite's name, and gives its
+    version and the tasks. Raises what the function raises; SuiteAbsent says that they are not at hand."""
+    module, _, name = str(about["tasks"]).partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SuiteError(f"{folder / 'suite.toml'}: tasks = {about['tasks']!r} can't be imported: {error}") from None
+    version, tasks = function(about["name"])
+    return Suite(about["name"], version or about["version"], about["description"], folder, tuple(tasks))
 
 
 def load_task(folder: Path, suite: str) -> Task:

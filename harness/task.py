@@ -226,6 +226,8 @@ class Task:
     redrawn: tuple[str, ...] = ()
     """Names of inputs that get fresh values in every timed call, besides floating-point tensors, which always do:
     tensors of integer data, and seeds."""
+    wordings: tuple[str, ...] = ()
+    """Other texts in which this task was put to models elsewhere: published answers are known by them."""
     waivers: Mapping[str, str] = field(default_factory=dict)
     """Checks of the doctor that can't hold for this operation, by name, each with the reason; see `harness.doctor`."""
 

@@ -28,6 +28,7 @@ from harness.named import make_judge
 from harness.options import Options
 from harness.run import now
 from harness.sandbox import isolation
+from harness.script import ScriptTask
 from harness.suite import Suite, load_suite
 from harness.task import Task
 
@@ -47,6 +48,12 @@ class DoctorPlugin:
             raise UsageError("--doctor tries the judge as it judges solvers: leave --unguarded out")
         self.options = options
         self.suites: dict[Path, Suite] = {folder: load_suite(folder) for folder in folders}
+        for suite in self.suites.values():
+            if any(isinstance(task, ScriptTask) for task in suite.tasks):
+                raise UsageError(
+                    f"--doctor: the tasks of {suite.name} have no oracle to examine; pytest {suite.folder} "
+                    "--solver=reference says which of their references can judge here"
+                )
         self.device = find_device(options.device or "auto")
         self.isolation = isolation.probe()
         self.environment = self.device.environment(self.isolation)

@@ -68,7 +68,7 @@ def compare(
         difference = _form(task, name, got, layout, device_type)
         if difference is None:
             assert isinstance(got, Placed)
-            difference, error = _values(task, name, got.tensor, value)
+            difference, error = values(_bound(task, got.tensor), name, got.tensor, value)
             worst = max(worst, error)
         if difference is not None:
             return difference, worst
@@ -100,11 +100,14 @@ def _form(task: Task, name: str, got: Placed | Foreign, layout: torch.Tensor, de
     return None
 
 
-def _values(task: Task, name: str, got: torch.Tensor, value: torch.Tensor) -> tuple[Difference | None, float]:
-    """Values of one tensor against the oracle's; the error is a share of what the tolerance allows."""
+def _bound(task: Task, got: torch.Tensor) -> Bound:
+    return task.tolerance.bound(dtype_name(got.dtype))
+
+
+def values(bound: Bound, name: str, got: torch.Tensor, value: torch.Tensor) -> tuple[Difference | None, float]:
+    """Values of one tensor against those that are right; the error is a share of what the bound allows."""
     if got.numel() == 0:
         return None, 0.0
-    bound = task.tolerance.bound(dtype_name(got.dtype))
     if not got.is_floating_point() and not value.is_floating_point() and bound.rtol == bound.atol == 0.0:
         wrong = got.to(value.dtype) != value
         if bool(wrong.any()):
@@ -186,7 +189,7 @@ def _worst_at_once(got: torch.Tensor, value: torch.Tensor, bound: Bound) -> floa
 
 
 def _worst_by_parts(got: torch.Tensor, value: torch.Tensor, bound: Bound) -> float | None:
-    """The worst share of what is allowed, as `_values` has it, in little memory; None where NaN or infinity differ, or
+    """The worst share of what is allowed, as `values` has it, in little memory; None where NaN or infinity differ, or
     rows are too long to be cut between."""
     wide = got.dim() >= 2 and got.shape[-1] >= _WIDE
     if wide and got.shape[-1] > PART:
@@ -251,7 +254,7 @@ def _inputs_after(
         if after.shape != before.shape or after.dtype != before.dtype:
             return Difference(Outcome.MUTATED, f"the input `{name}` changed its shape or dtype"), worst
         if name in task.mutates:
-            difference, error = _values(task, f"`{name}` after the call", after, expected.changed[name])
+            difference, error = values(_bound(task, after), f"`{name}` after the call", after, expected.changed[name])
             worst = max(worst, error)
             if difference is not None:
                 return difference, worst

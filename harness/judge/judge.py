@@ -28,6 +28,7 @@ from harness.judge import sanitizer
 from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
 from harness.judge.limits import INTERPRETED, TimingLimits
+from harness.judge.script_trial import ScriptTrial
 from harness.judge.stopwatch import shares
 from harness.judge.trial import WHOLE, Scope, Trial
 from harness.sandbox.candidate import CandidateProcess
@@ -35,6 +36,7 @@ from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.levels import STRONGEST, UNGUARDED
 from harness.sandbox.parent import WarmParent
+from harness.script import ScriptTask
 from harness.task import Task
 from harness.verdict import Outcome, Verdict
 
@@ -85,6 +87,8 @@ class Judge:
         self._started = False
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
+        self.standings: dict[str, str] = {}
+        """By the digest of a script task: why its reference can't judge here, or nothing."""
 
     def __enter__(self) -> Judge:
         return self
@@ -136,7 +140,8 @@ class Judge:
 
     def _judge(self, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> Verdict:
         start, piece = time.monotonic(), b""
-        trial = Trial(self, task, source, seed, scope, alone)
+        kind = ScriptTrial if isinstance(task, ScriptTask) else Trial
+        trial = kind(self, task, source, seed, scope, alone)
         try:
             trial.read()
             with ExitStack() as stack:

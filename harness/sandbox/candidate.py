@@ -17,6 +17,7 @@ from harness.sandbox.failed import CandidateFailed, ended, failed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
+from harness.sandbox.tree import DEEPEST
 from harness.sandbox.wire import (
     MAX_MESSAGE,
     Arena,
@@ -32,6 +33,8 @@ from harness.sandbox.wire import (
 from harness.task import Inputs
 from harness.verdict import Outcome
 
+MOST_KEPT = 8 << 30
+"""Bytes of tensors that a script may keep."""
 GRACE = 10.0
 """Seconds in which a warden reports the end of its candidate."""
 _LEAST_SHARED, _KEPT_SHARED = 64 << 20, 256 << 20
@@ -94,6 +97,16 @@ class Fired:
     """µs that the host took to launch them, as its process says."""
     seen: Returned | None
     """What was seen of all of them on the interpreter, with no outputs; else None."""
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """What one run of a script kept."""
+
+    value: Any
+    """Lists, tuples, dictionaries by text, numbers, text, None, `Placed` tensors, and `Foreign` for all else."""
+    launches: int
+    """Of Triton kernels."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +186,10 @@ class CandidateProcess:
             os.close(fd)
 
     def load(self, source: str, entry_point: str, timeout: float) -> None:
-        """Execute the candidate's module."""
+        """Execute the candidate's module. A script has no entry point: then that is empty."""
         where = "cpu" if self.device == "cpu" else "cuda:0"  # it sees the judge's GPU alone
         reply = self._ask({"op": "load", "source": source, "entry_point": entry_point, "device": where}, timeout)
-        if not reply.get("callable"):
+        if entry_point and not reply.get("callable"):
             raise CandidateFailed(Outcome.NO_ENTRY_POINT, f"`{entry_point}` is not a function")
 
     def call(
@@ -192,6 +205,42 @@ class CandidateProcess:
             "configuration": configuration,
         }
         return self._unpack(self._ask(message, timeout))
+
+    def script(self, text: str, variable: str, seed: int, timeout: float) -> Scripted:
+        """Run a test half in the candidate's module; what it left in the variable is read by `Scripted`'s form."""
+        ran = self._ask({"op": "script", "text": text, "variable": variable, "seed": seed}, timeout)
+        launches, need = ran.get("launches"), ran.get("bytes")
+        if type(launches) is not int or type(need) is not int or need < 0:
+            raise CandidateFailed(Outcome.PROTOCOL, "the script came back without what it needs")
+        if need > MOST_KEPT:
+            raise CandidateFailed(Outcome.MEMORY, f"the script keeps {need} bytes of tensors; {MOST_KEPT} are read")
+        self._shared(need + (1 << 16))
+        told = self._ask({"op": "values", "results_at": 0}, timeout)
+        try:
+            return Scripted(self._node(told["tree"], 0), launches)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
+        except WireBroken as error:
+            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense: {error}") from error
+
+    def _node(self, told: dict[str, Any], depth: int) -> Any:
+        """One node of `harness.sandbox.tree`, read."""
+        if depth > DEEPEST + 1:
+            raise ValueError("too deep")
+        if "t" in told:
+            if told["t"].get("too_large"):
+                return Foreign("tensor", tuple(int(size) for size in told["t"]["shape"]), str(told["t"]["dtype"])[:40])
+            return Placed(self._read(told["t"]), str(told["t"]["device"])[:20])
+        if "l" in told:
+            items = [self._node(each, depth + 1) for each in told["l"]]
+            return tuple(items) if told.get("as") == "tuple" else items
+        if "d" in told:
+            return {str(key): self._node(each, depth + 1) for key, each in told["d"]}
+        if "f" in told:
+            return float.fromhex(told["f"])
+        if "v" in told and (told["v"] is None or isinstance(told["v"], (bool, int, str))):
+            return told["v"]
+        return Foreign(str(told["o"])[:80])
 
     def base(self, inputs: Inputs, fresh: Fresh, flush: int, timeout: float) -> None:
         """Send the inputs from which `arm` makes fresh ones."""

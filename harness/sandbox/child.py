@@ -3,13 +3,14 @@
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
 `sys.modules` then. Messages, each answered by one: `share`, `stage`, `compiled`, `load`, `call`, `base`, `arm`, `fire`,
-`profile`, `collect`, `trim`, `release`, `pack`, `seal`. What answers `fire` on a GPU is followed by the times.
+`profile`, `collect`, `trim`, `release`, `pack`, `seal`, `script`, `values`. On a GPU the times follow `fire`'s answer.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import signal
 import sys
 import time
@@ -18,9 +19,10 @@ from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
+import numpy
 import torch
 
-from harness.sandbox import binaries, ledger, staging, tripwire
+from harness.sandbox import binaries, ledger, staging, tree, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
@@ -45,6 +47,8 @@ _MESSAGES = frozenset(
         "release",
         "pack",
         "seal",
+        "script",
+        "values",
     }
 )
 _SIGNALS = sorted(signal.Signals)
@@ -104,6 +108,11 @@ class _Session:
         self.arena: Arena | staging.DeviceArena | None = None
         self.device = "cpu"
         self.function: Any = None
+        self.module: dict[str, Any] = {}
+        """Names of the candidate's module."""
+        self.values_kept: Any = None
+        """By a script."""
+        self.seed = (random.seed, numpy.random.seed, torch.manual_seed)
         self.witness, self.profiler = Witness(), Profiler(of_device=True)
         self.profiler_used = False
         self.base_inputs: Base | None = None
@@ -171,7 +180,7 @@ class _Session:
         sys.modules["candidate"] = module
         self._shut(folder)
         spec.loader.exec_module(module)
-        self.function = getattr(module, entry_point, None)
+        self.module, self.function = vars(module), getattr(module, entry_point, None)
         self._look()
         return {"callable": callable(self.function)}
 
@@ -220,6 +229,32 @@ class _Session:
             count = autotune.configurations()
             reply["configurations"] = [autotune.describe(index) for index in range(min(count, 64))]
         return reply
+
+    def script(self, text: str, variable: str, seed: int) -> dict[str, Any]:
+        """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
+        for each in self.seed:
+            each(seed % (1 << 32))  # numpy's takes no more
+        self.module.pop(variable, None)
+        self.witness.launches = 0
+        self.module["__name__"] = "__main__"  # as such it was published
+        exec(compile(text, "test", "exec"), self.module)
+        self._synchronize()
+        self._look()
+        self.values_kept = self.module.get(variable)
+        return {"launches": self.witness.launches, "bytes": tree.bytes_needed(self.values_kept, room)}
+
+    def values(self, results_at: int) -> dict[str, Any]:
+        """What the last script kept, its tensors from byte `results_at` of the shared memory on."""
+        at = results_at
+
+        def put(tensor: torch.Tensor) -> dict[str, Any]:
+            nonlocal at
+            claim, at = self._write(tensor, at)
+            return claim
+
+        told = tree.encode(self.values_kept, put)
+        self._synchronize()  # the judge reads at once
+        return {"tree": told}
 
     def _evidence(self, launches: int, operations: set[str], moved: set[str]) -> dict[str, Any]:
         return {"launches": launches, "operations": sorted(operations)[:200], "moved": sorted(moved)[:20]}

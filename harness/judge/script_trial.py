@@ -1,0 +1,140 @@
+"""A solution of a script task before the judge: its test half is run with several seeds, and so is the reference's.
+
+Nothing is known of such a task but its published reference. One that fails here, or gives other values when it is run
+again with the same seed, can't judge anybody: then a candidate's verdict is `unsupported here`, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+import warnings
+
+from harness.errors import InfrastructureError
+from harness.judge.compare import Difference
+from harness.judge.integrity import read_names, read_source
+from harness.judge.trial import LONGEST_SOURCE, Trial
+from harness.judge.values import differ, says_something
+from harness.sandbox.candidate import CandidateProcess, Scripted
+from harness.sandbox.failed import CandidateFailed
+from harness.script import ScriptTask
+from harness.task import Case
+from harness.verdict import Outcome
+
+
+class ScriptTrial(Trial):
+    """One candidate before the judge."""
+
+    task: ScriptTask
+
+    def read(self) -> None:
+        """What the text alone shows."""
+        if not self.source.strip():
+            raise CandidateFailed(Outcome.NO_CODE, "there is no code")
+        if len(self.source) > LONGEST_SOURCE:
+            sentence = f"the source has {len(self.source)} characters; {LONGEST_SOURCE} are read"
+            raise CandidateFailed(Outcome.SYNTAX, sentence)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(self.source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
+            raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
+        guarded = self.judge.limits.guarded
+        self._text_difference = read_source(tree) if guarded else None
+        self._names = read_names(tree) if guarded else []
+
+    def call_all(self, process: CandidateProcess) -> None:
+        """Call and execution: every seed."""
+        self._check_reference()
+        with self.watch("load"):
+            process.load(self.source, "", self.judge.limits.stage_seconds)
+        wrong: Difference | None = None
+        self._deadline = time.monotonic() + self.judge.limits.stage_seconds
+        for case in self.task.cases:
+            difference = self._try_seed(process, case)
+            if difference is None:
+                self.passed += 1
+                continue
+            self.failed_on = self.failed_on or case.id
+            wrong = wrong or difference
+        if wrong is not None:
+            raise CandidateFailed(wrong.outcome, f"on {self.failed_on}: {wrong.sentence}")
+
+    def _try_seed(self, process: CandidateProcess, case: Case) -> Difference | None:
+        """One run: a failure to run ends the trial, a difference is kept."""
+        seed, begin = self._seed(case, "script"), time.monotonic()
+        try:
+            with self.watch("calls"):
+                ran = self._run(process, seed, max(1.0, self._deadline - begin))
+        except CandidateFailed as failure:
+            self.failed_on = case.id
+            raise CandidateFailed(failure.outcome, f"on {case.id}: {failure.reason}", failure.detail) from None
+        ended = time.monotonic()
+        if self.slowest is None or ended - begin > self.slowest[1]:
+            self.slowest = (case.id, ended - begin)
+        expected = self._expected(seed)
+        with self.watch("comparison"):
+            difference, error = self._differ(expected, ran)
+        self.worst = max(self.worst or 0.0, error)
+        self._deadline += time.monotonic() - ended
+        if difference is None and ran.launches == 0 and self.judge.limits.guarded:
+            difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
+        return difference or self._text_difference
+
+    def weigh_accuracy(self) -> None:
+        """There is no oracle to weigh it by."""
+
+    def time_all(self, process: CandidateProcess) -> None:
+        """Its published workloads are not timed."""
+
+    def praise(self) -> str:
+        """The sentence of a right candidate."""
+        return f"right on {self.passed} seeds"
+
+    def _run(self, process: CandidateProcess, seed: int, timeout: float) -> Scripted:
+        return process.script(self.task.script, self.task.variable, seed, timeout)
+
+    def _differ(self, expected: Scripted, ran: Scripted) -> tuple[Difference | None, float]:
+        return differ(expected.value, ran.value, self.task.tolerance, self.task.variable)
+
+    def _expected(self, seed: int) -> Scripted:
+        """What the reference keeps."""
+        try:
+            with self.watch("reference"):
+                return self._run(self.judge.reference_process(self.task), seed, self.judge.limits.stage_seconds)
+        except CandidateFailed as failure:
+            self.judge.drop_reference(self.task)
+            raise _unsupported(f"the published reference fails here: {failure.outcome}: {failure.reason}") from None
+        except InfrastructureError as error:  # it can't even be loaded
+            raise _unsupported(str(error)) from None
+
+    def _check_reference(self) -> None:
+        """Raise CandidateFailed where it can't judge; found out once for each task."""
+        standings = self.judge.standings
+        if self.task.digest not in standings:
+            try:
+                standings[self.task.digest] = self._standing()
+            except CandidateFailed as failure:
+                standings[self.task.digest] = failure.reason
+        if standings[self.task.digest]:
+            raise _unsupported(standings[self.task.digest])
+
+    def _standing(self) -> str:
+        """Why the reference can't judge, or nothing."""
+        for case in self.task.cases:
+            seed = self._seed(case, "reference")
+            first, second = self._expected(seed), self._expected(seed)
+            if first.value is None:
+                return f"the published test half keeps nothing in `{self.task.variable}`"
+            difference, _ = self._differ(first, second)
+            if difference is not None:
+                return f"the published reference gives other values when it is run again: {difference.sentence}"
+        if not says_something(first.value):
+            return f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies"
+        return ""
+
+
+def _unsupported(sentence: str) -> CandidateFailed:
+    return CandidateFailed(Outcome.UNSUPPORTED, sentence)

@@ -1,0 +1,36 @@
+"""A script task: a published program whose test half runs in the candidate's process and keeps values in a variable.
+
+What is right is what the published reference gives for the same seed, in a process of its own: every value that the
+test half keeps, by structure, shape, dtype and number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.task import Task, Tolerance
+
+SEEDS = 3
+"""Times that a script is run, each with its own seed of all random numbers."""
+
+PUBLISHED = Tolerance({}).by(
+    fp64=(1e-3, 1e-3),
+    fp32=(1e-3, 1e-3),
+    fp16=(8e-3, 2e-3),
+    bf16=(4e-2, 1.2e-2),
+    fp8e4m3=(2.6e-1, 8e-2),
+    fp8e5m2=(5.2e-1, 1.6e-1),
+)
+"""What is compared is a kernel's own rounding on both sides, and nobody says which precision a product has (fp32 inputs
+may be multiplied in tf32): wider than for a task with an oracle. fp64 is mostly what a test half made of fp32."""
+
+
+@dataclass
+class ScriptTask(Task):
+    """A task whose cases are runs of a published test half."""
+
+    script: str = field(default="", repr=False)
+    """The test half, run after a solution in the same module."""
+    variable: str = ""
+    """Where it leaves its values."""
+    seeds: int = SEEDS

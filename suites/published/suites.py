@@ -1,0 +1,75 @@
+"""Suites of published tasks, made from a user's checkouts; nothing of these is stored here.
+
+    pytest suites/published --checkout=PATH --solver=NAME
+
+A script task is judged by what its published test half keeps, seeded alike in two processes: see `harness.script`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from harness.errors import SuiteAbsent
+from harness.script import PUBLISHED, SEEDS, ScriptTask
+from harness.suite import CHECKOUTS
+from harness.task import case
+from harness.wording import label_alias
+from suites.published.checkout import joined, read
+from suites.published.layouts import Checkout, Collection, Published
+
+CATEGORY = "published"
+LABELS_ARE_DESCRIPTIONS = "tritonbench-t"
+"""There a label is no solution, but a text that was put to models, with other texts around it."""
+_UNKNOWN_LEVEL = 3
+"""Of a task for which the data gives none."""
+
+
+def tasks(suite: str) -> tuple[str, list[ScriptTask]]:
+    """Version (the checkout's commit) and tasks of one collection. Raises SuiteAbsent where no checkout holds it."""
+    given = os.environ.get(CHECKOUTS, "")
+    if not given:
+        raise SuiteAbsent(
+            f"the suite {suite} is made from a checkout of its repository: add --checkout=PATH (README.md says how to "
+            "get one)"
+        )
+    checkouts, collections = _read(given)
+    found = next((each for each in collections if each.name == suite), None)
+    if found is None:
+        there = ", ".join(each.name for each in collections)
+        raise SuiteAbsent(f"none of the checkouts in {given} holds {suite}; they hold {there}")
+    version = next(c.commit for c in checkouts if any(each.name == suite for each in c.collections))
+    return version[:12] or "of no known commit", [_task(each, suite) for each in found.tasks]
+
+
+@functools.cache
+def _read(given: str) -> tuple[tuple[Checkout, ...], tuple[Collection, ...]]:
+    checkouts = tuple(read(Path(each)) for each in given.split(os.pathsep))
+    return checkouts, joined(checkouts)
+
+
+def _task(published: Published, suite: str) -> ScriptTask:
+    task = ScriptTask(
+        entry_point="",
+        signature="",
+        outputs="()",
+        level=published.level or _UNKNOWN_LEVEL,
+        category=CATEGORY,
+        origin=published.origin,
+        cases=[case(seed=number) for number in range(1, SEEDS + 1)],
+        workloads=[],
+        aliases=(published.file, *(label_alias(each) for each in published.labels)),
+        tolerance=PUBLISHED,
+        script=published.test,
+        variable=published.variable,
+        wordings=(*published.instructions.values(), *(published.labels if suite == LABELS_ARE_DESCRIPTIONS else ())),
+    )
+    task.name, task.suite = published.name, suite
+    task.instruction = published.instructions.get("complex") or published.instructions.get("simple") or ""
+    task.reference = published.solution
+    about = [task.instruction, task.reference, task.script, task.variable, SEEDS, repr(PUBLISHED)]
+    task.digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    return task

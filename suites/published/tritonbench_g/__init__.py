@@ -1,0 +1,1 @@
+"""TritonBench-G, as published."""

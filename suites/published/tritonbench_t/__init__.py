@@ -1,0 +1,1 @@
+"""TritonBench-T, as published."""

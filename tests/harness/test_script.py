@@ -1,0 +1,179 @@
+"""Script tasks: a test half runs in the candidate's process, and every value that it keeps is held against what the
+published reference gives for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harness.judge.judge import Judge
+from harness.judge.values import differ, says_something
+from harness.sandbox.candidate import Foreign, Placed
+from harness.script import PUBLISHED, ScriptTask
+from harness.task import case
+from harness.verdict import Outcome
+
+KERNEL = """
+import torch
+import triton
+import triton.language as tl
+
+@triton.jit
+def _scale(x_ptr, y_ptr, n, by, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y_ptr + at, by * tl.load(x_ptr + at, mask=at < n), mask=at < n)
+
+def scale(x, by):
+    y = torch.empty_like(x)
+    _scale[(triton.cdiv(x.numel(), 64),)](x, y, x.numel(), by, BLOCK=64)
+    return y
+"""
+TEST = """
+def test_scale():
+    kept = {}
+    for n in (5, 130):
+        x = torch.randn(n, device="cuda")
+        kept[f"case {n}"] = scale(x, 3.0)
+    kept["many"] = (scale(torch.rand(4, 4, device="cuda"), 2.0).double(), [1, 2.5, "text", None, True])
+    return kept
+
+result_gold = test_scale()
+"""
+
+
+def script(reference: str = KERNEL, test: str = TEST, variable: str = "result_gold") -> ScriptTask:
+    task = ScriptTask(
+        entry_point="",
+        signature="",
+        outputs="()",
+        level=1,
+        category="published",
+        origin="",
+        cases=[case(seed=number) for number in (1, 2, 3)],
+        workloads=[],
+        tolerance=PUBLISHED,
+        script=test,
+        variable=variable,
+    )
+    task.name, task.suite, task.reference = "scale", "scripts", reference
+    task.digest = hashlib.sha256(f"{reference}\0{test}\0{variable}".encode()).hexdigest()
+    return task
+
+
+def test_the_reference_is_right(judge: Judge) -> None:
+    verdict = judge.judge(script(), KERNEL)
+    assert verdict.outcome is Outcome.RIGHT, verdict.reason
+    assert (verdict.cases_passed, verdict.cases, verdict.speedup) == (3, 3, None) and not verdict.warnings
+    assert verdict.reason == "right on 3 seeds"
+
+
+WRONG = {
+    "no code": ("", Outcome.NO_CODE, "no code"),
+    "no Python": ("def scale(:", Outcome.SYNTAX, "SyntaxError"),
+    "no such function": (KERNEL.replace("def scale(", "def scales("), Outcome.CALL_ERROR, "scale"),
+    "another factor": (KERNEL.replace("by * tl", "1.01 * by * tl"), Outcome.VALUES, "result_gold['case 5']"),
+    "nothing at the end": (
+        KERNEL.replace("empty_like", "zeros_like").replace("at < n), mask=at < n", "at < n), mask=at < min(n, 128)"),
+        Outcome.VALUES,
+        "2 of 130 values of result_gold['case 130']",
+    ),
+    "another shape": (KERNEL.replace("return y", "return y[None]"), Outcome.SHAPE, "(1, 5)"),
+    "another dtype": (KERNEL.replace("return y", "return y.half()"), Outcome.DTYPE, "fp16"),
+    "no plain tensor": (
+        KERNEL.replace("return y", "return y.as_subclass(Lazy)") + "class Lazy(torch.Tensor):\n    pass\n",
+        Outcome.STRUCTURE,
+        "a Lazy",
+    ),
+    "PyTorch": ("import torch\ndef scale(x, by):\n    return by * x\n", Outcome.NO_TRITON, "no Triton kernel"),
+    "an exit": (KERNEL + "import os\ndef scale(x, by):\n    os._exit(0)\n", Outcome.EXIT, ""),
+    "an exception": (KERNEL + "def scale(x, by):\n    raise ValueError('so')\n", Outcome.CALL_ERROR, "so"),
+    "a module that is not there": ("import not_there\n" + KERNEL, Outcome.IMPORT_ERROR, "not_there"),
+    "easy inputs": (
+        KERNEL + "torch.randn = lambda *shape, **how: torch.ones(*shape, **how)\n",
+        Outcome.CHEATING,
+        "torch.randn",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named(judge: Judge, name: str) -> None:
+    source, outcome, said = WRONG[name]
+    verdict = judge.judge(script(), source)
+    assert verdict.outcome is outcome and said in verdict.reason, (verdict.outcome, verdict.reason)
+
+
+def test_a_value_that_is_set_before_the_test_half_runs_counts_for_nothing(judge: Judge) -> None:
+    early = script(test=TEST.replace("result_gold = test_scale()", "test_scale()"))
+    verdict = judge.judge(early, f"{KERNEL}\nresult_gold = {{'case 5': torch.ones(5)}}\n")
+    assert verdict.outcome is Outcome.UNSUPPORTED and "keeps nothing" in verdict.reason
+
+
+QUARANTINED = {
+    "it fails": (KERNEL + "raise RuntimeError('not on this device')\n", TEST, "can't be loaded"),
+    "its test fails": (KERNEL, "def test_scale():\n    return nobody()\nresult_gold = test_scale()\n", "fails here"),
+    "its values are random": (
+        KERNEL + "import random\n_own = random.SystemRandom()\n",
+        TEST.replace("scale(x, 3.0)", "scale(x, _own.random())"),
+        "other values when it is run again",
+    ),
+    "its values say nothing": (
+        KERNEL,
+        TEST.replace("return kept", "return tuple(kept['case 5'].shape)"),
+        "says nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUARANTINED)
+def test_a_reference_that_can_not_judge_judges_nobody(judge: Judge, name: str) -> None:
+    reference, test, said = QUARANTINED[name]
+    for source in (KERNEL, "def scale(:"):
+        verdict = judge.judge(script(reference, test), source)
+        expected = Outcome.SYNTAX if "(:" in source else Outcome.UNSUPPORTED
+        assert verdict.outcome is expected, verdict.reason
+    verdict = judge.judge(script(reference, test), KERNEL.replace("3", "3 "))
+    assert verdict.outcome is Outcome.UNSUPPORTED and said in verdict.reason
+
+
+def test_seeds_differ_and_a_judgement_can_be_repeated(judge: Judge) -> None:
+    again = "    _seen.append(float(x.reshape(-1)[0]))\n    assert len(_seen) == len(set(_seen))\n"
+    remembers = KERNEL.replace("    y = torch", f"{again}    y = torch").replace("def scale", "_seen = []\n\ndef scale")
+    verdict = judge.judge(script(), remembers, seed=5)
+    assert verdict.outcome is Outcome.RIGHT, verdict.reason
+
+
+def placed(tensor: torch.Tensor) -> Placed:
+    return Placed(tensor, "cpu")
+
+
+def test_trees_are_compared_by_all_that_they_hold() -> None:
+    expected = {"a": [placed(torch.arange(20.0)), 1], "b": (float("nan"), None), "c": Foreign("Thing")}
+    assert differ(expected, {**expected}, PUBLISHED, "x") == (None, 0.0)
+    for got, said in (
+        ({**expected, "c": Foreign("Other")}, "x['c'] is a Other, Thing is wanted"),
+        ({"a": expected["a"], "b": expected["b"]}, "x has 2 values, 3 are wanted"),
+        ({**expected, "b": (1.0, None)}, "x['b'][0] is not finite as wanted"),
+        ({**expected, "b": [float("nan"), None]}, "x['b'] is a list, a tuple is wanted"),
+        ({**expected, "a": [placed(torch.arange(20.0)), 2]}, "x['a'][1] differs"),
+        ({**expected, "a": [placed(torch.arange(20.0)), True]}, "x['a'][1] is a bool, a int is wanted"),
+        ({**expected, "a": [placed(torch.arange(20.0) + 1), 1]}, "are out of tolerance"),
+    ):
+        difference, _ = differ(expected, got, PUBLISHED, "x")
+        assert difference is not None and said in difference.sentence, difference
+
+
+def test_what_says_something() -> None:
+    assert says_something([placed(torch.tensor([1.0, 2.0]))])
+    for nothing in (None, 1.5, [], placed(torch.ones(5)), {"a": placed(torch.tensor(3.0))}, placed(torch.empty(0))):
+        assert not says_something(nothing)
+
+
+def test_limits_hold_for_scripts_too(hasty_judge: Judge) -> None:
+    endless = KERNEL + "def scale(x, by):\n    while True:\n        pass\n"
+    verdict = hasty_judge.judge(script(), endless)
+    assert verdict.outcome is Outcome.TIMEOUT, verdict.reason
+    assert replace(script(), seeds=3).seeds == 3
