@@ -33,4 +33,5 @@ class ScriptTask(Task):
     """The test half, run after a solution in the same module."""
     variable: str = ""
     """Where it leaves its values."""
-    seeds: int = SEEDS
+    rule: str = "printed"
+    """How the published evaluator decides on execution; see `harness.judge.published_rules`."""

@@ -192,6 +192,8 @@ class Verdict:
     """SHA-256 of the candidate's source."""
     warnings: tuple[str, ...] = ()
     """What makes it suspicious, a sentence each: a person should look. It proves nothing and changes no stage."""
+    rules: dict[str, bool] = field(default_factory=dict)
+    """Of a script task: what other rules say; see `harness.judge.script_trial`."""
 
     def passed(self, stage: Stage) -> bool:
         """Did the candidate pass this stage?"""

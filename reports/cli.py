@@ -79,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     times = commands.add_parser("times", help="where a run's time went: judging by phase, the device held alone")
     times.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     times.set_defaults(command=_times)
-    for each in (board, tasks, proof, scaling, times):
+
+    rules = commands.add_parser("rules", help="published suites: the paper's rule, by value, and with integrity")
+    rules.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder of pytest suites/published")
+    rules.set_defaults(command=_rules)
+    for each in (board, tasks, proof, scaling, times, rules):
         each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
         each.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
 
@@ -125,6 +129,12 @@ def _times(arguments: argparse.Namespace) -> str:
     from reports.times import read, tables
 
     return _deliver(arguments, tables(read(arguments.runs)))
+
+
+def _rules(arguments: argparse.Namespace) -> str:
+    from reports.rules import read, table
+
+    return _deliver(arguments, [table(read(arguments.runs))])
 
 
 def _show(arguments: argparse.Namespace) -> str:

@@ -198,6 +198,7 @@ class Judge:
             failed_on=trial.failed_on if found.outcome is not Outcome.RIGHT else None,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
             warnings=tuple(suspicions),
+            rules=trial.rules,
         )
 
     def reference_process(self, task: Task) -> CandidateProcess:

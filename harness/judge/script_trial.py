@@ -2,6 +2,9 @@
 
 Nothing is known of such a task but its published reference. One that fails here, or gives other values when it is run
 again with the same seed, can't judge anybody: then a candidate's verdict is `unsupported here`, with the reason.
+
+Three rules stand side by side in a verdict's `rules`: the published evaluator's (`paper call`, `paper execution`), and
+by value, whatever the candidate did besides (`value`); the verdict itself is by value with integrity.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import warnings
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
 from harness.judge.integrity import read_names, read_source
+from harness.judge.published_rules import EXECUTION
 from harness.judge.trial import LONGEST_SOURCE, Trial
 from harness.judge.values import differ, says_something
 from harness.sandbox.candidate import CandidateProcess, Scripted
@@ -48,22 +52,35 @@ class ScriptTrial(Trial):
     def call_all(self, process: CandidateProcess) -> None:
         """Call and execution: every seed."""
         self._check_reference()
+        self.rules = {"paper call": False, "paper execution": False, "value": False}
+        try:
+            wrong = self._try_all(process)
+        except CandidateFailed as failure:
+            if failure.outcome is Outcome.EXIT and failure.reason.endswith("exit code 0"):
+                self.rules |= {"paper call": True, "paper execution": True}
+            raise
+        if wrong is not None:
+            raise CandidateFailed(wrong.outcome, f"on {self.failed_on}: {wrong.sentence}")
+
+    def _try_all(self, process: CandidateProcess) -> Difference | None:
         with self.watch("load"):
             process.load(self.source, "", self.judge.limits.stage_seconds)
         wrong: Difference | None = None
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds
+        by_value = True
         for case in self.task.cases:
-            difference = self._try_seed(process, case)
+            difference, right = self._try_seed(process, case)
+            by_value = by_value and right
             if difference is None:
                 self.passed += 1
                 continue
             self.failed_on = self.failed_on or case.id
             wrong = wrong or difference
-        if wrong is not None:
-            raise CandidateFailed(wrong.outcome, f"on {self.failed_on}: {wrong.sentence}")
+        self.rules["value"] = by_value
+        return wrong
 
-    def _try_seed(self, process: CandidateProcess, case: Case) -> Difference | None:
-        """One run: a failure to run ends the trial, a difference is kept."""
+    def _try_seed(self, process: CandidateProcess, case: Case) -> tuple[Difference | None, bool]:
+        """One run: a failure to run ends the trial. Else what is wrong, and whether all values are right."""
         seed, begin = self._seed(case, "script"), time.monotonic()
         try:
             with self.watch("calls"):
@@ -77,11 +94,14 @@ class ScriptTrial(Trial):
         expected = self._expected(seed)
         with self.watch("comparison"):
             difference, error = self._differ(expected, ran)
+            if not self.rules["paper call"]:  # its evaluator runs it once
+                self.rules |= {"paper call": True, "paper execution": EXECUTION[self.task.rule](expected, ran)}
+        right = difference is None
         self.worst = max(self.worst or 0.0, error)
         self._deadline += time.monotonic() - ended
         if difference is None and ran.launches == 0 and self.judge.limits.guarded:
             difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
-        return difference or self._text_difference
+        return difference or self._text_difference, right
 
     def weigh_accuracy(self) -> None:
         """There is no oracle to weigh it by."""

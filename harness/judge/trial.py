@@ -70,6 +70,7 @@ class Trial:
         self.watch = Stopwatch()
         self.testimony = Testimony()
         self.accuracy: Accuracy | None = None
+        self.rules: dict[str, bool] = {}
         self._errors: dict[str, Measured] = {}
         self._names: list[str] = []
         self._deadline = 0.0

@@ -107,6 +107,8 @@ class Scripted:
     """Lists, tuples, dictionaries by text, numbers, text, None, `Placed` tensors, and `Foreign` for all else."""
     launches: int
     """Of Triton kernels."""
+    printed: str
+    """Digest of what Python printed; empty if nothing."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class CandidateProcess:
     def script(self, text: str, variable: str, seed: int, timeout: float) -> Scripted:
         """Run a test half in the candidate's module; what it left in the variable is read by `Scripted`'s form."""
         ran = self._ask({"op": "script", "text": text, "variable": variable, "seed": seed}, timeout)
-        launches, need = ran.get("launches"), ran.get("bytes")
+        launches, need, printed = ran.get("launches"), ran.get("bytes"), str(ran.get("printed"))[:64]
         if type(launches) is not int or type(need) is not int or need < 0:
             raise CandidateFailed(Outcome.PROTOCOL, "the script came back without what it needs")
         if need > MOST_KEPT:
@@ -217,7 +219,7 @@ class CandidateProcess:
         self._shared(need + (1 << 16))
         told = self._ask({"op": "values", "results_at": 0}, timeout)
         try:
-            return Scripted(self._node(told["tree"], 0), launches)
+            return Scripted(self._node(told["tree"], 0), launches, printed)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
         except WireBroken as error:

@@ -237,11 +237,13 @@ class _Session:
         self.module.pop(variable, None)
         self.witness.launches = 0
         self.module["__name__"] = "__main__"  # as such it was published
-        exec(compile(text, "test", "exec"), self.module)
+        with tree.Printed() as printed:
+            exec(compile(text, "test", "exec"), self.module)
         self._synchronize()
         self._look()
         self.values_kept = self.module.get(variable)
-        return {"launches": self.witness.launches, "bytes": tree.bytes_needed(self.values_kept, room)}
+        need = tree.bytes_needed(self.values_kept, room)
+        return {"launches": self.witness.launches, "bytes": need, "printed": printed.digest}
 
     def values(self, results_at: int) -> dict[str, Any]:
         """What the last script kept, its tensors from byte `results_at` of the shared memory on."""

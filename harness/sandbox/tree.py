@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy
 import torch
@@ -77,6 +78,34 @@ def bytes_needed(value: Any, room: Callable[[torch.Tensor], int]) -> int:
 
     encode(value, count)
     return total
+
+
+class Printed:
+    """Around code: what Python prints is printed, and its digest known. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._whole, self._any, self._out = hashlib.sha256(), False, sys.stdout
+
+    def __enter__(self) -> Self:
+        self._out, sys.stdout = sys.stdout, self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout = self._out
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+    def write(self, text: str) -> int:
+        """As of a file."""
+        self._any = self._any or bool(text)
+        self._whole.update(text.encode("utf-8", "surrogatepass"))
+        return self._out.write(text)
+
+    @property
+    def digest(self) -> str:
+        """Of all that was printed; empty if nothing was."""
+        return self._whole.hexdigest() if self._any else ""
 
 
 def _text(value: object) -> str:

@@ -19,7 +19,7 @@ from harness.suite import CHECKOUTS
 from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
-from suites.published.layouts import Checkout, Collection, Published
+from suites.published.layouts import REVISED, Checkout, Collection, Published
 
 CATEGORY = "published"
 LABELS_ARE_DESCRIPTIONS = "tritonbench-t"
@@ -65,6 +65,7 @@ def _task(published: Published, suite: str) -> ScriptTask:
         tolerance=PUBLISHED,
         script=published.test,
         variable=published.variable,
+        rule="close" if suite == REVISED else "printed",
         wordings=(*published.instructions.values(), *(published.labels if suite == LABELS_ARE_DESCRIPTIONS else ())),
     )
     task.name, task.suite = published.name, suite

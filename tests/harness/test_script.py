@@ -4,14 +4,14 @@ published reference gives for the same seed."""
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 import torch
 
 from harness.judge.judge import Judge
+from harness.judge.published_rules import close
 from harness.judge.values import differ, says_something
-from harness.sandbox.candidate import Foreign, Placed
+from harness.sandbox.candidate import Foreign, Placed, Scripted
 from harness.script import PUBLISHED, ScriptTask
 from harness.task import case
 from harness.verdict import Outcome
@@ -176,4 +176,40 @@ def test_limits_hold_for_scripts_too(hasty_judge: Judge) -> None:
     endless = KERNEL + "def scale(x, by):\n    while True:\n        pass\n"
     verdict = hasty_judge.judge(script(), endless)
     assert verdict.outcome is Outcome.TIMEOUT, verdict.reason
-    assert replace(script(), seeds=3).seeds == 3
+
+
+RULES = {
+    "right": (KERNEL, (True, True, True)),
+    "wrong values": (KERNEL.replace("by * tl", "1.01 * by * tl"), (True, True, False)),
+    "PyTorch alone": ("import torch\ndef scale(x, by):\n    return by * x\n", (True, True, True)),
+    "printed": (KERNEL + "print('before is not looked at')\n", (True, True, True)),
+    "printed by a call": (KERNEL.replace("    y = torch", "    print(1)\n    y = torch"), (True, False, True)),
+    "an exception": (KERNEL + "def scale(x, by):\n    raise ValueError('so')\n", (False, False, False)),
+    "an exit": (KERNEL + "import os\ndef scale(x, by):\n    os._exit(0)\n", (True, True, False)),
+    "an exit that says so": (KERNEL + "import os\ndef scale(x, by):\n    os._exit(1)\n", (False, False, False)),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_three_rules_stand_side_by_side(judge: Judge, name: str) -> None:
+    source, said = RULES[name]
+    rules = judge.judge(script(), source).rules
+    assert tuple(rules[each] for each in ("paper call", "paper execution", "value")) == said
+
+
+def test_geak_evals_rule_compares_as_far_as_both_go() -> None:
+    a = placed(torch.arange(3.0))
+    expected = Scripted({"a": a, "b": [a, 1]}, 1, "")
+    for value, right in (
+        ({"a": a, "b": [a, 1]}, True),
+        ({"x": a, "y": [a]}, True),
+        ({"a": placed(a.tensor + 5e-4), "b": [a, 1]}, True),
+        ({"a": placed(a.tensor + 5e-2), "b": [a, 1]}, False),
+        ({"a": placed(torch.zeros(1)), "b": [a, 1]}, False),
+        ({"a": placed(torch.zeros(2)), "b": [a, 1]}, False),
+        ({"a": placed(a.tensor.half()), "b": [a, 1]}, False),
+        ({"a": a, "b": [a, 2]}, False),
+        ([a], False),
+        (None, False),
+    ):
+        assert close(expected, Scripted(value, 1, "")) is right, value
