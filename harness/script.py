@@ -33,5 +33,7 @@ class ScriptTask(Task):
     """The test half, run after a solution in the same module."""
     variable: str = ""
     """Where it leaves its values."""
+    main: bool = True
+    """Does the test half run as a program (`__name__` is `__main__`)?"""
     rule: str = "printed"
     """How the published evaluator decides on execution; see `harness.judge.published_rules`."""

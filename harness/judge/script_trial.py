@@ -114,7 +114,7 @@ class ScriptTrial(Trial):
         return f"right on {self.passed} seeds"
 
     def _run(self, process: CandidateProcess, seed: int, timeout: float) -> Scripted:
-        return process.script(self.task.script, self.task.variable, seed, timeout)
+        return process.script(self.task.script, self.task.variable, seed, timeout, self.task.main)
 
     def _differ(self, expected: Scripted, ran: Scripted) -> tuple[Difference | None, float]:
         return differ(expected.value, ran.value, self.task.tolerance, self.task.variable)

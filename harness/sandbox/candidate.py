@@ -208,9 +208,10 @@ class CandidateProcess:
         }
         return self._unpack(self._ask(message, timeout))
 
-    def script(self, text: str, variable: str, seed: int, timeout: float) -> Scripted:
-        """Run a test half in the candidate's module; what it left in the variable is read by `Scripted`'s form."""
-        ran = self._ask({"op": "script", "text": text, "variable": variable, "seed": seed}, timeout)
+    def script(self, text: str, variable: str, seed: int, timeout: float, main: bool = True) -> Scripted:
+        """Run a test half in the candidate's module, as a program if it is `main`, and read what it left in the
+        variable."""
+        ran = self._ask({"op": "script", "text": text, "variable": variable, "seed": seed, "main": main}, timeout)
         launches, need, printed = ran.get("launches"), ran.get("bytes"), str(ran.get("printed"))[:64]
         if type(launches) is not int or type(need) is not int or need < 0:
             raise CandidateFailed(Outcome.PROTOCOL, "the script came back without what it needs")

@@ -230,13 +230,13 @@ class _Session:
             reply["configurations"] = [autotune.describe(index) for index in range(min(count, 64))]
         return reply
 
-    def script(self, text: str, variable: str, seed: int) -> dict[str, Any]:
+    def script(self, text: str, variable: str, seed: int, main: bool) -> dict[str, Any]:
         """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
         for each in self.seed:
             each(seed % (1 << 32))  # numpy's takes no more
         self.module.pop(variable, None)
         self.witness.launches = 0
-        self.module["__name__"] = "__main__"  # as such it was published
+        self.module["__name__"] = "__main__" if main else "candidate"
         with tree.Printed() as printed:
             exec(compile(text, "test", "exec"), self.module)
         self._synchronize()

@@ -19,11 +19,14 @@ from harness.suite import CHECKOUTS
 from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
-from suites.published.layouts import REVISED, Checkout, Collection, Published
+from suites.published.forms import form
+from suites.published.layouts import ORIGINAL, Checkout, Collection, Published
 
 CATEGORY = "published"
 LABELS_ARE_DESCRIPTIONS = "tritonbench-t"
 """There a label is no solution, but a text that was put to models, with other texts around it."""
+PRINTED = (ORIGINAL, LABELS_ARE_DESCRIPTIONS)
+"""Whose evaluator compares what is printed."""
 _UNKNOWN_LEVEL = 3
 """Of a task for which the data gives none."""
 
@@ -52,6 +55,7 @@ def _read(given: str) -> tuple[tuple[Checkout, ...], tuple[Collection, ...]]:
 
 
 def _task(published: Published, suite: str) -> ScriptTask:
+    what = form(published)
     task = ScriptTask(
         entry_point="",
         signature="",
@@ -63,14 +67,16 @@ def _task(published: Published, suite: str) -> ScriptTask:
         workloads=[],
         aliases=(published.file, *(label_alias(each) for each in published.labels)),
         tolerance=PUBLISHED,
-        script=published.test,
-        variable=published.variable,
-        rule="close" if suite == REVISED else "printed",
+        script=what.test,
+        variable=what.variable,
+        main=published.form == "script",
+        rule="printed" if suite in PRINTED else "close",
         wordings=(*published.instructions.values(), *(published.labels if suite == LABELS_ARE_DESCRIPTIONS else ())),
     )
     task.name, task.suite = published.name, suite
-    task.instruction = published.instructions.get("complex") or published.instructions.get("simple") or ""
-    task.reference = published.solution
+    instructions = published.instructions
+    task.instruction = instructions.get("complex") or instructions.get("simple") or what.instruction
+    task.reference = what.reference
     about = [task.instruction, task.reference, task.script, task.variable, SEEDS, repr(PUBLISHED)]
     task.digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return task

@@ -1,0 +1,1 @@
+"""KernelBench, answered in Triton."""

@@ -1,0 +1,1 @@
+"""ROCm's Triton suite, as GEAK-eval publishes it."""

@@ -1,0 +1,1 @@
+"""ROCm's Triton suite with autotuned references, as GEAK-eval publishes it."""
