@@ -6,9 +6,10 @@
 Parts: `tests` (those marked `gpu`), `exploits` (the corpus), `mutants`, `checks` and `limits` (the doctor on suite
 rocm: mutants, what else may run side by side, and what is timed), `cost` (the reference judged with and without walls
 and watching), `throughput` and `soak` (`tests.throughput`, `tests.soak`; a number of candidates may follow a colon, and
-`throughput-all:368` is judged by all GPUs), and any solver (suite rocm judged with it). `cost1/2` and `cost2/2`,
-`geak1/2` and `geak2/2` are halves, for two GPUs. By default tests, exploits, mutants, checks, limits, reference, nop
-and geak. `--only` chooses tasks as pytest's `-k` does.
+`throughput-all:368` is judged by all GPUs), `published` (the references of all checkouts that lie in `.checkouts/`),
+`answers:NAME` (the published file of answers of that name in one of them), and any solver (suite rocm judged with it).
+`cost1/2` and `cost2/2`, `geak1/2` and `geak2/2` are halves, for two GPUs. By default tests, exploits, mutants, checks,
+limits, reference, nop and geak. `--only` chooses tasks as pytest's `-k` does.
 
 Records go to OUT (environment variable) or `runs/`; what is recorded there already, by a command that was cut short, is
 continued. After `--seconds` all that still runs is interrupted, and what was found by then is told.
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CHECKOUTS = ROOT / ".checkouts"
 DEFAULT = ("tests", "exploits", "mutants", "checks", "limits", "reference", "nop", "geak")
 DOCTOR = {"mutants": ("mutants", 14), "checks": ("not mutants and not limit", 10), "limits": ("limit", 3)}
 """Checks, and how many processes share a GPU; each holds some 3 GiB of the host's memory."""
@@ -106,6 +108,9 @@ def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
                 alike = ("--benchmark-disable", "--compile-cache=off", "-n4")  # nothing is kept of the unguarded
                 arguments = (*chosen, "--solver=reference", *alike, *more, *common)
                 found.append(Part(f"{name}-{way}", arguments, out))
+        elif name == "published" or name.startswith("answers:"):
+            arguments = (*_published(name.partition(":")[2]), "-k", only, f"--devices={device}", *common[1:])
+            found.append(Part(name, arguments, out, (0, 1)))
         else:
             solver = name[:-3] if name.endswith(("1/2", "2/2")) else name
             chosen = _tests(name.removeprefix(solver), solver)
@@ -113,6 +118,19 @@ def parts(names: list[str], device: str, out: Path, only: str) -> list[Part]:
             good = (0,) if name == "reference" else (0, 1)
             found.append(Part(f"run-{name}", (*run, f"--devices={device}", *common[1:]), out, good))
     return found
+
+
+def _published(answers: str) -> tuple[str, ...]:
+    """What pytest is to collect of the checkouts: the references, or one file of answers."""
+    checkouts = sorted(path for path in CHECKOUTS.glob("*") if path.is_dir())
+    where = tuple(f"--checkout={path}" for path in checkouts)
+    if not answers:
+        return ("suites/published", "--solver=reference", *where)
+    files = [file for path in checkouts for file in path.rglob(f"{answers}.jsonl")]
+    if len(files) != 1:
+        raise SystemExit(f"answers:{answers}: {len(files)} files of that name are in {CHECKOUTS}; one is needed")
+    suite = "tritonbench_t" if "Bench_T" in files[0].parent.name else "tritonbench_g"
+    return (f"suites/published/{suite}", "--solver=replay", f"--predictions={files[0]}", *where)
 
 
 def _tests(half: str, solver: str) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests import gpu
 
 
@@ -19,6 +21,20 @@ def test_parts_are_commands_of_their_own_lane(tmp_path: Path) -> None:
     assert len(set(folders)) == len(folders) == len(names) + 1, "cost is two runs"
     assert "(not mutants and not limit) and (softmax)" in found[3].command
     assert [each.name for each in found if "--unguarded" in each.command] == ["cost1/2-unguarded"]
+
+
+def test_published_suites_come_from_the_checkouts_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "CHECKOUTS", tmp_path)
+    file = tmp_path / "TritonBench" / "LLM_generated" / "Bench_T_general_purpose" / "some-model.jsonl"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    references, answers = gpu.parts(["published", "answers:some-model"], "cuda:1", tmp_path, "")
+    for each in (references, answers):
+        assert f"--checkout={tmp_path / 'TritonBench'}" in each.command and "--devices=cuda:1" in each.command
+    assert references.command[3:5] == ["suites/published", "--solver=reference"]
+    assert answers.command[3:6] == ["suites/published/tritonbench_t", "--solver=replay", f"--predictions={file}"]
+    with pytest.raises(SystemExit, match="0 files of that name"):
+        gpu.parts(["answers:other"], "cuda:1", tmp_path, "")
 
 
 def test_halves_are_all_tasks_and_no_other(tmp_path: Path) -> None:
