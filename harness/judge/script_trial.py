@@ -32,7 +32,7 @@ class ScriptTrial(Trial):
     task: ScriptTask
 
     def read(self) -> None:
-        """What the text alone shows."""
+        """What the text alone shows; and whether anybody can be judged."""
         if not self.source.strip():
             raise CandidateFailed(Outcome.NO_CODE, "there is no code")
         if len(self.source) > LONGEST_SOURCE:
@@ -48,10 +48,10 @@ class ScriptTrial(Trial):
         guarded = self.judge.limits.guarded
         self._text_difference = read_source(tree) if guarded else None
         self._names = read_names(tree) if guarded else []
+        self._check_reference()
 
     def call_all(self, process: CandidateProcess) -> None:
         """Call and execution: every seed."""
-        self._check_reference()
         self.rules = {"paper call": False, "paper execution": False, "value": False}
         try:
             wrong = self._try_all(process)

@@ -136,7 +136,7 @@ def test_a_reference_that_can_not_judge_judges_nobody(judge: Judge, name: str) -
         expected = Outcome.SYNTAX if "(:" in source else Outcome.UNSUPPORTED
         assert verdict.outcome is expected, verdict.reason
     verdict = judge.judge(script(reference, test), KERNEL.replace("3", "3 "))
-    assert verdict.outcome is Outcome.UNSUPPORTED and said in verdict.reason
+    assert verdict.outcome is Outcome.UNSUPPORTED and said in verdict.reason and not verdict.warnings
 
 
 def test_seeds_differ_and_a_judgement_can_be_repeated(judge: Judge) -> None:
