@@ -35,7 +35,8 @@ def owners(question: str, label: str, tasks: Sequence[TaskView]) -> list[TaskVie
     if found or not label.strip():
         return found
     alias = label_alias(label)
-    return [task for task in tasks if alias in task.aliases]
+    labelled = [task for task in tasks if alias in task.aliases]
+    return labelled if len(labelled) == 1 else []
 
 
 def contradicted(label: str, task: TaskView, tasks: Sequence[TaskView]) -> TaskView | None:

@@ -7,6 +7,8 @@ import re
 
 ENDS = ("<|im_end|>", "<|EOT|>")
 """What some models end an answer with."""
+HEAD = 600
+"""Characters of a solution by which it is told from others."""
 
 
 def normal(text: str) -> str:
@@ -17,5 +19,7 @@ def normal(text: str) -> str:
 
 
 def label_alias(solution: str) -> str:
-    """Alias of a task whose published data holds this solution: says which one, and nothing of it."""
-    return f"label-{hashlib.sha256(normal(solution).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    """Alias of a task whose published data holds this solution: says which one, and nothing of it. Some copies are cut
+    short, so that the beginning counts; two tasks may share it."""
+    head = normal(solution)[:HEAD].encode("utf-8", "surrogatepass")
+    return f"label-{hashlib.sha256(head).hexdigest()[:16]}"
