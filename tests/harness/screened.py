@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from harness.judge import compare, screen
 from harness.task import Bound
 
-SHAPES = ((1, 5000), (7, 1), (3, 15), (40, 16), (33, 130), (5, 3000), (2, 20, 17), (1, 1), (1, 40_000))
+SHAPES = ((1, 5000), (7, 1), (3, 15), (40, 16), (33, 130), (5, 1100), (2, 20, 17), (1, 1), (9000,))
 
 
 def _pairs(generator: torch.Generator) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
@@ -17,7 +18,7 @@ def _pairs(generator: torch.Generator) -> list[tuple[str, torch.Tensor, torch.Te
     found = []
     for dtype in screen.FORMATS:
         for shape in SHAPES:
-            for off in (0.0, 1e-3, 0.5):
+            for off in (0.0, 1e-3, 0.5) if math.prod(shape) < 1000 else (1e-3,):
                 want = torch.randn(shape, generator=generator, dtype=torch.float64) * 100
                 have = (want * (1 + off * torch.randn(shape, generator=generator, dtype=torch.float64))).to(dtype)
                 found.append((f"{dtype} {shape} {off}", have, want))
