@@ -47,9 +47,8 @@ SMALL_BYTES, CHECKED_CALLS = 16 << 20, 2
 """Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
 Which ones is drawn."""
 BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
-"""A long block without a flush: of how many calls at most, and at least where these move more than so many bytes. The
-host hears of its end with a delay, of which three quarters of so many calls make a small share. See
-`harness.judge.clocks`."""
+"""A long block without a flush (`harness.judge.clocks`): of how many calls at most, and at least where these move more
+than so many bytes."""
 BARE_ROUNDS = 3
 """So many of them have to speak against a candidate: where the first one does, others follow."""
 BARE_US = 5_000.0
