@@ -41,7 +41,8 @@ class Ran:
 
 
 def started(*arguments: object, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """A pytest command in a process group of its own, running."""
+    """A pytest command in a process group of its own, running; Ctrl-C reaches it even where these tests were started by
+    a shell in the background, which has it ignored."""
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *map(str, arguments)],
         cwd=cwd,
@@ -50,6 +51,7 @@ def started(*arguments: object, cwd: Path, env: Mapping[str, str] | None = None)
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

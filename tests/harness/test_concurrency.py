@@ -214,7 +214,7 @@ def test_interrupted_while_the_model_thinks(tmp_path: Path) -> None:
         process = started(suite, *command, cwd=tmp_path, env=ENVIRONMENT)
         _wait(lambda: author.most_at_once == 3)
         os.killpg(process.pid, signal.SIGINT)
-        text = process.communicate(timeout=90)[0]
+        text = process.communicate(timeout=30)[0]
     assert process.returncode == 2 and "KeyboardInterrupt" in text, text
     assert _results(run) == [] and _journals(run) == []
     assert "Traceback" not in text, text
