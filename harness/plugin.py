@@ -133,7 +133,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if checkouts := config.getoption("checkout"):
-        os.environ["KERNEL_ASSAY_CHECKOUTS"] = os.pathsep.join(str(Path(each).absolute()) for each in checkouts)
+        os.environ[registry.CHECKOUTS] = os.pathsep.join(str(Path(each).absolute()) for each in checkouts)
     if worker:
         die_with_parent()  # a worker must not go on judging beside the run that continues its own
     try:

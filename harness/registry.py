@@ -21,6 +21,8 @@ from harness.errors import UsageError
 SOLVERS, MODELS, REPORTS, SUITES, PROOFS = (
     f"kernel_assay.{kind}" for kind in ("solvers", "models", "reports", "suites", "proofs")
 )
+CHECKOUTS = "KERNEL_ASSAY_CHECKOUTS"
+"""Environment variable, as `--checkout` sets it: folders in which suites from elsewhere look for their tasks."""
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,6 @@ from typing import Any
 from harness.errors import SuiteAbsent, SuiteError
 from harness.task import Task
 
-CHECKOUTS = "KERNEL_ASSAY_CHECKOUTS"
-"""Environment variable, as `--checkout` sets it: folders in which suites from elsewhere look for their tasks."""
 TASK_FILES = ("instruction.md", "task.py", "reference.py")
 
 

@@ -9,15 +9,12 @@ by value, whatever the candidate did besides (`value`); the verdict itself is by
 
 from __future__ import annotations
 
-import ast
 import time
-import warnings
 
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
-from harness.judge.integrity import read_names, read_source
 from harness.judge.published_rules import EXECUTION
-from harness.judge.trial import LONGEST_SOURCE, Trial
+from harness.judge.trial import Trial
 from harness.judge.values import differ, says_something
 from harness.sandbox.candidate import CandidateProcess, Scripted
 from harness.sandbox.failed import CandidateFailed
@@ -33,21 +30,7 @@ class ScriptTrial(Trial):
 
     def read(self) -> None:
         """What the text alone shows; and whether anybody can be judged."""
-        if not self.source.strip():
-            raise CandidateFailed(Outcome.NO_CODE, "there is no code")
-        if len(self.source) > LONGEST_SOURCE:
-            sentence = f"the source has {len(self.source)} characters; {LONGEST_SOURCE} are read"
-            raise CandidateFailed(Outcome.SYNTAX, sentence)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(self.source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
-            raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
-        guarded = self.judge.limits.guarded
-        self._text_difference = read_source(tree) if guarded else None
-        self._names = read_names(tree) if guarded else []
+        self.parse()
         self._check_reference()
 
     def call_all(self, process: CandidateProcess) -> None:

@@ -79,21 +79,7 @@ class Trial:
 
     def read(self) -> None:
         """What the text alone shows."""
-        if not self.source.strip():
-            raise CandidateFailed(Outcome.NO_CODE, "there is no code")
-        if len(self.source) > LONGEST_SOURCE:
-            raise CandidateFailed(
-                Outcome.SYNTAX, f"the source has {len(self.source)} characters; {LONGEST_SOURCE} are read"
-            )
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(self.source)
-            self._text_difference = read_source(tree) if self.judge.limits.guarded else None
-            self._names = read_names(tree) if self.judge.limits.guarded else []
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
-            raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
+        tree = self.parse()
         entry = self.task.entry_point
         names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -107,6 +93,25 @@ class Trial:
             raise CandidateFailed(
                 Outcome.NO_ENTRY_POINT, f"the source does not define `{entry}`: {self.task.signature}"
             )
+
+    def parse(self) -> ast.Module:
+        """The source's tree; and what it must not say, or what a person should look at."""
+        if not self.source.strip():
+            raise CandidateFailed(Outcome.NO_CODE, "there is no code")
+        if len(self.source) > LONGEST_SOURCE:
+            raise CandidateFailed(
+                Outcome.SYNTAX, f"the source has {len(self.source)} characters; {LONGEST_SOURCE} are read"
+            )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(self.source)
+            self._text_difference = read_source(tree) if self.judge.limits.guarded else None
+            self._names = read_names(tree) if self.judge.limits.guarded else []
+            return tree
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = f"line {error.lineno}: {(error.text or '').strip()}" if isinstance(error, SyntaxError) else ""
+            raise CandidateFailed(Outcome.SYNTAX, f"{type(error).__name__}: {error}", line) from None
 
     def call_all(self, process: CandidateProcess) -> None:
         """Call and execution: every case, the smallest first."""

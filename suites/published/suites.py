@@ -14,8 +14,8 @@ import os
 from pathlib import Path
 
 from harness.errors import SuiteAbsent
+from harness.registry import CHECKOUTS
 from harness.script import PUBLISHED, SEEDS, ScriptTask
-from harness.suite import CHECKOUTS
 from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
