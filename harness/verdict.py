@@ -140,6 +140,8 @@ class Timing:
     """Least bytes of the workload over the candidate's time, bytes/s; None on the interpreter."""
     rate: float | None = None
     """Its operations over that time, operations/s; None where a task counts none."""
+    worst_error: float | None = None
+    """Largest error of the outputs compared when timed, as a share of what the tolerance allows."""
     kernels: tuple[Kernel, ...] = ()
     """What it launched, the longest first (GPU)."""
 

@@ -139,8 +139,8 @@ def turns_table(lines: Lines) -> Table:
                 str(turn),
                 percent(float(np.mean(ran)), *wilson_by_task(np.array(ran), task)),
                 percent(float(np.mean(right)), *wilson_by_task(np.array(right), task)),
-                ratio(geometric_mean(speeds[timed]), *geometric_interval(speeds[timed], task[timed])),
-                ratio(geometric_mean(all_of_them), *geometric_interval(all_of_them, task)),
+                ratio(geometric_mean(speeds[timed]), *geometric_interval(speeds[timed], task[timed]), decimals=3),
+                ratio(geometric_mean(all_of_them), *geometric_interval(all_of_them, task), decimals=3),
             )
         )
     headers = ("turn", "call %", "execution %", "speedup", "failures\n= 1")

@@ -60,9 +60,9 @@ def percent(share: float, low: float = math.nan, high: float = math.nan) -> str:
     return with_bounds(f"{100 * share:.1f}", f"{100 * low:.1f}", f"{100 * high:.1f}") if share == share else "-"
 
 
-def ratio(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A speedup as `1.23 [0.98, 1.45]`: two decimals below 10, three digits above and far below 1."""
-    return with_bounds(_digits(value), _digits(low), _digits(high)) if value == value else "-"
+def ratio(value: float, low: float = math.nan, high: float = math.nan, decimals: int = 2) -> str:
+    """A speedup as `1.23 [0.98, 1.45]`: so many decimals below 10, three digits above and far below 1."""
+    return with_bounds(*(_digits(each, decimals) for each in (value, low, high))) if value == value else "-"
 
 
 def with_bounds(value: str, low: str, high: str) -> str:
@@ -105,11 +105,11 @@ def whole_percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
 
 
-def _digits(value: float) -> str:
+def _digits(value: float, decimals: int = 2) -> str:
     if math.isnan(value):
         return "nan"
     if value >= 99.95:
         return f"{value:.0f}"
     if value >= 9.995:
         return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return f"{value:.{decimals}f}" if value >= 0.1 else f"{value:.2g}"

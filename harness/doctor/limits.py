@@ -28,6 +28,8 @@ ENOUGH = 0.5
 """Share of the hardware's limit below which a reference needs an explanation."""
 NOT_SLOWER = 1.05
 """A reference that takes more than so many times as long as PyTorch is a defect."""
+ROOM = 0.8
+"""A reference whose errors come closer to what is allowed is called wrong one day, and others as good as it."""
 COMPILED_US = 20.0
 """`torch.compile` is tried on workloads whose limit is longer."""
 _CALLS = 15
@@ -49,6 +51,8 @@ class WorkloadFigures:
     compiled_us: float | None
     without: str = ""
     """Why PyTorch's time is missing."""
+    worst_error: float | None = None
+    """Of the reference's outputs here, as a share of what is allowed."""
 
     @property
     def launch_bound(self) -> bool:
@@ -83,6 +87,7 @@ def beside_pytorch(task: Task, case: Case, timing: Timing, device: Device, compi
         eager_us,
         compiled_us,
         without,
+        timing.worst_error,
     )
 
 
@@ -122,6 +127,10 @@ def faults(figures: list[WorkloadFigures]) -> list[tuple[str, str]]:
     if not any(each.reference_us >= LARGE_US for each in figures):
         found.append(("size", f"no workload takes {LARGE_US:g} µs or more"))
     for each in figures:
+        if each.worst_error is not None and each.worst_error > ROOM:
+            found.append(
+                ("room", f"on {each.workload} an error of the reference is {each.worst_error:.2f} of what is allowed")
+            )
         if each.launch_bound:
             continue
         if each.fraction is not None and each.fraction < ENOUGH:

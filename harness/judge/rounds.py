@@ -137,6 +137,8 @@ class Rounds:
         self.room = 0
         """Bytes that both sides were told to have there for a block."""
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
+        self.worst = 0.0
+        """Error of the outputs compared, as a share of what is allowed."""
         self.first: list[int] = []
         """What the candidate's first block was made with."""
 
@@ -372,7 +374,8 @@ class Rounds:
             with self.stopwatch("oracle"):
                 expected, kind = expect(self.task, fresh), self.device.torch.partition(":")[0]
             with self.stopwatch("comparison"):
-                difference, _ = compare(self.task, fresh, expected, returned, kind)
+                difference, worst = compare(self.task, fresh, expected, returned, kind)
+            self.worst = max(self.worst, worst)
             if difference is not None:
                 raise CandidateFailed(wrong or difference.outcome, f"on {self.case.id}: {difference.sentence}")
 

@@ -12,7 +12,7 @@ import statistics
 from harness.device import Device, Peaks
 from harness.judge.clocks import unseen
 from harness.judge.limits import TimingLimits
-from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds, Side, Sides
+from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds, Sides
 from harness.judge.statistics import Ratio
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.failed import CandidateFailed
@@ -51,7 +51,7 @@ def time_workload(
     contradiction = rounds.contradiction()
     if contradiction is not None:
         raise CandidateFailed(Outcome.IMPLAUSIBLE, f"on {case.id} {contradiction}")
-    return _conclude(task, case, rounds.sides, ratio, device, peaks, found, limits)
+    return _conclude(task, case, rounds, ratio, peaks, found)
 
 
 def memory_needed(task: Task, case: Case) -> int:
@@ -64,17 +64,15 @@ def memory_needed(task: Task, case: Case) -> int:
 def _conclude(
     task: Task,
     case: Case,
-    sides: dict[str, Side],
+    rounds: Rounds,
     ratio: Ratio,
-    device: Device,
     peaks: Peaks | None,
     found: Profile,
-    limits: TimingLimits,
 ) -> Timing:
-    reference, candidate = sides["reference"].clocks, sides["candidate"].clocks
+    reference, candidate = rounds.sides["reference"].clocks, rounds.sides["candidate"].clocks
     candidate_us, reference_us = statistics.median(candidate.claims), statistics.median(reference.claims)
     cost = task.least_cost(case)
-    if limits.watched and peaks is not None and candidate_us < 0.95 * peaks.impossible_us(cost):
+    if rounds.limits.watched and peaks is not None and candidate_us < 0.95 * peaks.impossible_us(cost):
         raise CandidateFailed(
             Outcome.IMPLAUSIBLE,
             f"on {case.id} it claims {candidate_us:.1f} µs a call; the device can't do that work in less than "
@@ -90,14 +88,15 @@ def _conclude(
         reference_us=reference_us,
         candidate_samples_us=tuple(round(us, 3) for us in candidate.claims),
         reference_samples_us=tuple(round(us, 3) for us in reference.claims),
-        clock="interpreted" if device.interpreted else "device",
+        clock="interpreted" if rounds.device.interpreted else "device",
         limit_us=limit,
         fraction=limit / candidate_us if limit else None,
         reference_fraction=limit / reference_us if limit else None,
         judge_us=statistics.median(candidate.walls),
         unseen_us=unseen(candidate, reference),
         triton_share=found.time.triton_share if found.time is not None else None,
-        bandwidth=None if device.interpreted else cost.bytes / candidate_us * 1e6,
-        rate=cost.flops / candidate_us * 1e6 if cost.flops and not device.interpreted else None,
+        bandwidth=None if rounds.device.interpreted else cost.bytes / candidate_us * 1e6,
+        rate=cost.flops / candidate_us * 1e6 if cost.flops and not rounds.device.interpreted else None,
+        worst_error=rounds.worst,
         kernels=found.kernels,
     )

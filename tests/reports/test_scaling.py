@@ -43,8 +43,8 @@ def test_the_curve_is_what_turns_had_brought_until_then(build: Builder) -> None:
     assert cells(table, "turn") == ["1", "2", "3"]
     assert cells(table, "call %") == ["25.0", "50.0", "50.0"]
     assert cells(table, "execution %") == ["25.0", "25.0", "50.0"]
-    assert cells(table, "speedup") == ["2.00", "2.00", "2.00"], "sqrt(8 * 0.5) in the end"
-    assert cells(table, "failures\n= 1") == ["1.19", "1.19", "1.41"], "the fourth root of 2, and of 4"
+    assert cells(table, "speedup") == ["2.000", "2.000", "2.000"], "sqrt(8 * 0.5) in the end"
+    assert cells(table, "failures\n= 1") == ["1.189", "1.189", "1.414"], "the fourth root of 2, and of 4"
     assert instances_table(lines) is None
 
 
@@ -55,7 +55,7 @@ def test_instances_are_counted_by_task(build: Builder) -> None:
     write(run, second, *((number, 1, True, False, None) for number in range(3)))
     (lines,) = read([run.folder])
     assert cells(instances_table(lines), "pass@k %") == ["33.3", "50.0", "50.0"]
-    assert cells(turns_table(lines), "speedup") == ["3.00"], "the best of all instances"
+    assert cells(turns_table(lines), "speedup") == ["3.000"], "the best of all instances"
 
 
 def test_samples_are_instances_too(build: Builder) -> None:
