@@ -228,6 +228,7 @@ def _record(attempt: Attempt, task: Task, setting: Setting, started: str, **data
         environment=setting.environment,
         level=task.level,
         category=task.category,
+        helps=task.helps,
         started=started,
         finished=now(),
         **data,

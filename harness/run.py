@@ -94,6 +94,8 @@ class Record:
     """For an owed attempt: what went wrong."""
     same_as: str = ""
     """Id of the attempt for which an identical solution was judged: its verdict is this one's. Empty: judged itself."""
+    helps: tuple[str, ...] = ()
+    """What was changed in a published task so that it runs here."""
     started: str = ""
     finished: str = ""
     """UTC, ISO 8601."""
@@ -108,7 +110,13 @@ class Record:
         known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
         verdict = Verdict.from_json(known["verdict"]) if known.get("verdict") else None
         return cls(
-            **{**known, "attempt": Attempt(**known["attempt"]), "spent": Spent(**known["spent"]), "verdict": verdict}
+            **{
+                **known,
+                "attempt": Attempt(**known["attempt"]),
+                "spent": Spent(**known["spent"]),
+                "verdict": verdict,
+                "helps": tuple(known.get("helps", ())),
+            }
         )
 
 

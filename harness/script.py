@@ -35,5 +35,12 @@ class ScriptTask(Task):
     """Where it leaves its values."""
     main: bool = True
     """Does the test half run as a program (`__name__` is `__main__`)?"""
+    stand_ins: str = field(default="", repr=False)
+    """Runs before any solution is loaded: modules that the published task needs and Triton no longer has."""
     rule: str = "printed"
     """How the published evaluator decides on execution; see `harness.judge.published_rules`."""
+
+
+def stand_ins(task: Task) -> str:
+    """What runs before a solution of the task is loaded."""
+    return task.stand_ins if isinstance(task, ScriptTask) else ""

@@ -228,6 +228,8 @@ class Task:
     tensors of integer data, and seeds."""
     wordings: tuple[str, ...] = ()
     """Other texts in which this task was put to models elsewhere: published answers are known by them."""
+    helps: tuple[str, ...] = ()
+    """What rules changed in a published task so that it runs here, a sentence each."""
     waivers: Mapping[str, str] = field(default_factory=dict)
     """Checks of the doctor that can't hold for this operation, by name, each with the reason; see `harness.doctor`."""
 

@@ -114,6 +114,7 @@ def _rest(line: dict[str, Any]) -> list[str]:
     names = ("evaluations", "calls", "prompt_tokens", "completion_tokens", "dollars", "model_seconds", "seconds")
     cost = ", ".join(f"{name.replace('_', ' ')} {_known((spent or {}).get(name))}" for name in names)
     said = [f"{name}: {clean(line[name])}" for name in ("origin", "stopped") if line.get(name)]
+    said += [f"helped: {clean(each)}" for each in _list(line.get("helps"))]
     return [*said, f"spent: {cost}"]
 
 

@@ -36,7 +36,7 @@ from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.levels import STRONGEST, UNGUARDED
 from harness.sandbox.parent import WarmParent
-from harness.script import ScriptTask
+from harness.script import ScriptTask, stand_ins
 from harness.task import Task
 from harness.verdict import Outcome, Verdict
 
@@ -211,7 +211,7 @@ class Judge:
         process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
         try:
             self.compiled.give(task.reference, process)
-            process.load(task.reference, task.entry_point, self.limits.stage_seconds)
+            process.load(task.reference, task.entry_point, self.limits.stage_seconds, stand_ins(task))
         except CandidateFailed as failure:
             process.close()
             raise InfrastructureError(f"the reference of {task.name} can't be loaded: {failure.reason}") from failure

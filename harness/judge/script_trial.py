@@ -47,7 +47,7 @@ class ScriptTrial(Trial):
 
     def _try_all(self, process: CandidateProcess) -> Difference | None:
         with self.watch("load"):
-            process.load(self.source, "", self.judge.limits.stage_seconds)
+            process.load(self.source, "", self.judge.limits.stage_seconds, self.task.stand_ins)
         wrong: Difference | None = None
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds
         by_value = True

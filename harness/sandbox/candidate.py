@@ -187,10 +187,11 @@ class CandidateProcess:
         finally:
             os.close(fd)
 
-    def load(self, source: str, entry_point: str, timeout: float) -> None:
-        """Execute the candidate's module. A script has no entry point: then that is empty."""
+    def load(self, source: str, entry_point: str, timeout: float, before: str = "") -> None:
+        """Execute the candidate's module. A script has no entry point: then that is empty. `before` runs first."""
         where = "cpu" if self.device == "cpu" else "cuda:0"  # it sees the judge's GPU alone
-        reply = self._ask({"op": "load", "source": source, "entry_point": entry_point, "device": where}, timeout)
+        message = {"op": "load", "source": source, "entry_point": entry_point, "device": where, "before": before}
+        reply = self._ask(message, timeout)
         if entry_point and not reply.get("callable"):
             raise CandidateFailed(Outcome.NO_ENTRY_POINT, f"`{entry_point}` is not a function")
 

@@ -155,7 +155,7 @@ class _Session:
         finally:
             os.close(fd)
 
-    def load(self, source: str, entry_point: str, device: str) -> dict[str, Any]:
+    def load(self, source: str, entry_point: str, device: str, before: str) -> dict[str, Any]:
         folder = self.folder
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
@@ -174,6 +174,8 @@ class _Session:
             torch.cuda.set_per_process_memory_fraction(_MOST_DEVICE_MEMORY)
             self.kept = torch.cuda.get_device_properties(0).total_memory // _KEPT
             staging.prepare()
+        if before:
+            exec(compile(before, "stand-ins", "exec"), {"__name__": "stand_ins"})
         spec = importlib.util.spec_from_file_location("candidate", self.path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

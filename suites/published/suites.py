@@ -20,6 +20,7 @@ from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
 from suites.published.forms import form
+from suites.published.helps import helped
 from suites.published.layouts import ORIGINAL, Checkout, Collection, Published
 
 CATEGORY = "published"
@@ -56,6 +57,7 @@ def _read(given: str) -> tuple[tuple[Checkout, ...], tuple[Collection, ...]]:
 
 def _task(published: Published, suite: str) -> ScriptTask:
     what = form(published)
+    solution, test = helped(what.reference), helped(what.test)
     task = ScriptTask(
         entry_point="",
         signature="",
@@ -67,16 +69,18 @@ def _task(published: Published, suite: str) -> ScriptTask:
         workloads=[],
         aliases=(published.file, *(label_alias(each) for each in published.labels)),
         tolerance=PUBLISHED,
-        script=what.test,
+        script=test.text,
         variable=what.variable,
         main=published.form == "script",
         rule="printed" if suite in PRINTED else "close",
+        stand_ins="\n".join({**solution.stand_ins, **test.stand_ins}.values()),
+        helps=tuple(dict.fromkeys((*solution.helps, *test.helps))),
         wordings=(*published.instructions.values(), *(published.labels if suite == LABELS_ARE_DESCRIPTIONS else ())),
     )
     task.name, task.suite = published.name, suite
     instructions = published.instructions
     task.instruction = instructions.get("complex") or instructions.get("simple") or what.instruction
-    task.reference = what.reference
-    about = [task.instruction, task.reference, task.script, task.variable, SEEDS, repr(PUBLISHED)]
+    task.reference = solution.text
+    about = [task.instruction, task.reference, task.script, task.stand_ins, task.variable, SEEDS, repr(PUBLISHED)]
     task.digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return task
