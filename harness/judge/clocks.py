@@ -25,7 +25,11 @@ BARE_SLACK_US, BARE_SLACK, BEHIND_SLACK = 10.0, 0.05, 0.5
 """Of bare blocks, likewise. The last is for calls that take the host longer than the device: a share of what they took
 longer in bare blocks than in flushed ones, where the device has more to do meanwhile."""
 BARE_BLOCK_SLACK_US = 150.0
-"""Of a whole bare block: a busy host hears so much later that it is over."""
+"""Of a whole bare block: a busy host hears so much later that it is over. Not needed where blocks of two lengths were
+heard: what is late by block does not grow with the calls."""
+BARE_ROUNDS = 6
+"""So many bare blocks have to speak against a candidate, half of them of half the length: where the first one does,
+others follow."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,28 @@ def unseen(candidate: Clocks, reference: Clocks) -> float | None:
     return min(each.unseen for each in candidate.bare) - statistics.median(each.unseen for each in reference.bare)
 
 
+def suspicious(candidate: Clocks, reference: Clocks) -> bool:
+    """Does the bare block show more than the claims, be it that the host heard late? Then others have to follow."""
+    hidden = unseen(candidate, reference)
+    return hidden is not None and hidden > _allowed(candidate)
+
+
+def _allowed(candidate: Clocks) -> float:
+    """What may be unseen, µs a call, besides what is heard late."""
+    claimed = statistics.median(candidate.claims)
+    bare = statistics.median(each.claim for each in candidate.bare)
+    return max(BARE_SLACK_US, BARE_SLACK * bare, BEHIND_SLACK * (bare - claimed))
+
+
+def _growth(side: Clocks) -> float | None:
+    """What a call adds to the unseen time of a bare block, µs; None where all are of about one length."""
+    least: dict[int, float] = {}
+    for each in side.bare:
+        least[each.calls] = min(each.unseen * each.calls, least.get(each.calls, float("inf")))
+    short, long = min(least), max(least)
+    return (least[long] - least[short]) / (long - short) if 2 * (long - short) >= long > 2 else None
+
+
 def lie(candidate: Clocks, reference: Clocks) -> str | None:
     """What the two clocks say against the candidate's claims, or None."""
     claimed = statistics.median(candidate.claims)
@@ -68,9 +94,13 @@ def lie(candidate: Clocks, reference: Clocks) -> str | None:
     hidden = unseen(candidate, reference)
     if hidden is None:
         return None
-    bare = statistics.median(each.claim for each in candidate.bare)
-    late = BARE_BLOCK_SLACK_US / max(each.calls for each in candidate.bare)
-    if hidden > max(BARE_SLACK_US, BARE_SLACK * bare, BEHIND_SLACK * (bare - claimed), late):
+    growth = _growth(candidate), _growth(reference)
+    if growth[0] is None or growth[1] is None:
+        late = BARE_BLOCK_SLACK_US / max(each.calls for each in candidate.bare)
+    else:
+        late, hidden = 0.0, min(hidden, growth[0] - growth[1])
+    if hidden > max(_allowed(candidate), late):
+        bare = statistics.median(each.claim for each in candidate.bare)
         return (
             f"its events claim {bare:.1f} µs a call in blocks without flushes, the judge's clock saw {hidden:.1f} µs "
             "more of work that they leave out"

@@ -25,13 +25,13 @@ import torch
 from harness.device import Device
 from harness.engine.lease import lease
 from harness.judge.blame import Blame
-from harness.judge.clocks import Bare, Clocks, lie
+from harness.judge.clocks import BARE_ROUNDS, Bare, Clocks, lie, suspicious
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
 from harness.judge.limits import TimingLimits
 from harness.judge.occupancy import kernels
-from harness.judge.pace import Pace, head_start
+from harness.judge.pace import MOST_US, Pace, head_start
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateProcess, Fresh
@@ -49,8 +49,8 @@ Which ones is drawn."""
 BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
 """A long block without a flush (`harness.judge.clocks`): of how many calls at most, and at least where these move more
 than so many bytes."""
-BARE_ROUNDS = 3
-"""So many of them have to speak against a candidate: where the first one does, others follow."""
+LONGER_START = 4.0
+"""The device sleeps so many times as long before the bare blocks that follow one that looks like a lie."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 SLOW_CHECK = 0.03
@@ -139,6 +139,8 @@ class Rounds:
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
         self.worst = 0.0
         """Error of the outputs compared, as a share of what is allowed."""
+        self.bare_calls = 0
+        """In a long bare block."""
         self.first: list[int] = []
         """What the candidate's first block was made with."""
 
@@ -199,13 +201,18 @@ class Rounds:
                 break
         if not device.interpreted:
             self._round(check=True)
-        while self.watched and self._bare_rounds() < (BARE_ROUNDS if self.contradiction() is not None else 1):
+        while self.watched and self._bare_rounds() < (BARE_ROUNDS if self._doubtful() else 1):
             self._bare_round()
         return self._ratio(self._resolution())
 
     def contradiction(self) -> str | None:
         """What the judge's clock says against the claims; the interpreter makes none."""
         return lie(self.sides["candidate"].clocks, self.sides["reference"].clocks) if self.watched else None
+
+    def _doubtful(self) -> bool:
+        """Do more bare blocks have to be heard?"""
+        sides = self.sides["candidate"].clocks, self.sides["reference"].clocks
+        return suspicious(*sides) or lie(*sides) is not None
 
     def forget(self) -> None:
         """Start again, with longer blocks."""
@@ -278,7 +285,10 @@ class Rounds:
 
     def _bare_blocks(self) -> None:
         most = self._bare_calls()
-        count, first = self.rng.randint(most - most // 4, most), self._bare_rounds() == 0
+        first = self._bare_rounds() == 0
+        if first:
+            self.bare_calls = self.rng.randint(most - most // 4, most)
+        count = max(1, self.bare_calls // (1 + self._bare_rounds() % 2))  # of two lengths, in turn
         for name, drawn, samples, wall in self._blocks(count, flush=False):
             if samples:
                 bare = Bare(statistics.median(samples), wall - statistics.mean(samples), count)
@@ -342,6 +352,8 @@ class Rounds:
         """Run the armed calls: (µs of each call claimed, or None; µs a call by the judge's clock)."""
         side = self.sides[name]
         ahead = self._head_start(calls, flush)
+        if not flush:  # where launches were late, the device waited between calls: that is no work unseen
+            ahead = min(MOST_US, ahead * (LONGER_START if self._bare_rounds() else 1.0))
         with self.stopwatch("timed calls" if flush else "bare calls"):
             fired = side.process.fire(calls, ahead, self._left(), flush)
         if fired.seen is not None and name == "candidate" and self.limits.watched:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.judge.clocks import Bare, Clocks, lie, unseen
+from harness.judge.clocks import Bare, Clocks, lie, suspicious, unseen
 from harness.judge.devicetime import account, objection
 
 
@@ -49,6 +49,19 @@ def test_a_short_block_that_is_heard_of_late_is_no_lie() -> None:
         sides = [Clocks([374.0] * 5, [640.0] * 5, [Bare(*each, calls) for each in bare]) for bare in (late, honest)]
         said = lie(*sides)
         assert said is None if told is None else said is not None and told in said
+
+
+def test_what_is_late_by_block_does_not_grow_with_the_calls() -> None:
+    """Blocks of eight and of four calls; one side's are heard 0.25 ms late, whatever their length."""
+    for late, each, told in ((250.0, 0.0, None), (0.0, 30.0, "saw 30.0 µs more"), (40.0, 30.0, "saw 30.0 µs more")):
+        blocks = [Bare(35.0, 20.0 + each + late / calls, calls) for calls in (8, 4) * 3]
+        honest = [Bare(35.0, 20.0, calls) for calls in (8, 4) * 3]
+        sides = [Clocks([35.0] * 5, [400.0] * 5, bare) for bare in (blocks, honest)]
+        assert suspicious(*sides)
+        said = lie(*sides)
+        assert said is None if told is None else said is not None and told in said
+    first = [Clocks([35.0] * 5, [400.0] * 5, [Bare(35.0, unseen, 8)]) for unseen in (35.0, 20.0)]
+    assert suspicious(*first) and lie(*first) is None, "one block alone: others have to follow"
 
 
 def test_a_host_that_can_not_keep_up_is_no_lie() -> None:

@@ -35,8 +35,8 @@ task = Task(
     # fp32: operands may be cut to tf32, as Triton's dot does unless told otherwise: 10 bits of mantissa, twice.
     # fp16: comes from fp16 or int8 operands, whose sums are all but exact: one rounding, and no more.
     # bf16: may come from fp8, whose products Hopper sums with 14 bits; 1024 of these add up to 0.0012 of a row's
-    # magnitude, and among a hundred million values there is one that is off by six times as much.
-    tolerance=TOLERANCE.by(fp32=(4e-3, 4e-3), fp16=(1e-3, 3e-4), bf16=(2e-2, 1.2e-2)),
+    # magnitude, and six times as much in one of a hundred million values. Without that limit it is twice that, or more.
+    tolerance=TOLERANCE.by(fp32=(4e-3, 4e-3), fp16=(1e-3, 3e-4), bf16=(2e-2, 8.5e-3)),
     cases=[
         product(1, 1, 1, "fp32 fp32 fp32"),
         product(301, 70, 300, "fp16 fp16 fp16", fill="large"),

@@ -28,8 +28,8 @@ task = Task(
     origin="ROCm/triton",
     # fp16: comes from 16-bit or int8 operands, whose sums are all but exact: one rounding, and no more.
     # bf16: may come from fp8, whose products Hopper sums with 14 bits; 1024 of these add up to 0.0012 of a row's
-    # magnitude, and among a hundred million values there is one that is off by six times as much.
-    tolerance=TOLERANCE.by(fp16=(1e-3, 3e-4), bf16=(2e-2, 1.2e-2)),
+    # magnitude, and six times as much in one of a hundred million values. Without that limit it is twice that, or more.
+    tolerance=TOLERANCE.by(fp16=(1e-3, 3e-4), bf16=(2e-2, 8.5e-3)),
     redrawn=("a", "b"),
     cases=[
         experts(1, 1, 1, 4, 1, 16, "bf16 bf16 bf16"),
