@@ -28,7 +28,7 @@ from harness.judge import sanitizer
 from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
 from harness.judge.limits import INTERPRETED, TimingLimits
-from harness.judge.script_trial import ScriptTrial
+from harness.judge.script_trial import ScriptTrial, Standing
 from harness.judge.stopwatch import shares
 from harness.judge.trial import WHOLE, Scope, Trial
 from harness.sandbox.candidate import CandidateProcess
@@ -87,7 +87,7 @@ class Judge:
         self._started = False
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
-        self.standings: dict[str, str] = {}
+        self.standings: dict[str, Standing] = {}
         """By the digest of a script task: why its reference can't judge here, or nothing."""
 
     def __enter__(self) -> Judge:
@@ -157,7 +157,7 @@ class Judge:
                         piece = self.compiled.take(source, process)
                 finally:
                     with trial.watch("end"):
-                        trial.testimony = process.testify()
+                        trial.testimony = trial.excuse(process.testify())
             found = Finding(Outcome.RIGHT, trial.praise())
         except CandidateFailed as failure:
             found = Finding(failure.outcome, failure.reason, failure.detail)

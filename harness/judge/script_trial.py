@@ -10,17 +10,31 @@ by value, whatever the candidate did besides (`value`); the verdict itself is by
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
 from harness.judge.published_rules import EXECUTION
 from harness.judge.trial import Trial
 from harness.judge.values import differ, says_something
-from harness.sandbox.candidate import CandidateProcess, Scripted
+from harness.sandbox.candidate import CandidateProcess, Scripted, Testimony
 from harness.sandbox.failed import CandidateFailed
 from harness.script import ScriptTask
 from harness.task import Case
 from harness.verdict import Outcome
+
+PATIENCE = 4
+"""The first run of a reference, in which it compiles, may take so many times what a stage may."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a judge knows of a published reference."""
+
+    reason: str = ""
+    """Why it can't judge anybody; empty: it can."""
+    acts: frozenset[str] | None = None
+    """What it does itself, and no candidate is blamed for; None: nobody had to know yet."""
 
 
 class ScriptTrial(Trial):
@@ -47,6 +61,7 @@ class ScriptTrial(Trial):
 
     def _try_all(self, process: CandidateProcess) -> Difference | None:
         with self.watch("load"):
+            self.judge.compiled.give(self.source, process)
             process.load(self.source, "", self.judge.limits.stage_seconds, self.task.stand_ins)
         wrong: Difference | None = None
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds
@@ -77,6 +92,9 @@ class ScriptTrial(Trial):
         expected = self._expected(seed)
         with self.watch("comparison"):
             difference, error = self._differ(expected, ran)
+        if difference is not None:
+            self._doubt_reference(seed, expected)
+        with self.watch("comparison"):
             if not self.rules["paper call"]:  # its evaluator runs it once
                 self.rules |= {"paper call": True, "paper execution": EXECUTION[self.task.rule](expected, ran)}
         right = difference is None
@@ -85,6 +103,35 @@ class ScriptTrial(Trial):
         if difference is None and ran.launches == 0 and self.judge.limits.guarded:
             difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
         return difference or self._text_difference, right
+
+    def _doubt_reference(self, seed: int, expected: Scripted) -> None:
+        """Where values differ: does the reference give its own again?"""
+        difference, _ = self._differ(expected, self._expected(seed))
+        if difference is not None:
+            standing = Standing(_OTHER_VALUES.format(difference.sentence))
+            self.judge.standings[self.task.digest] = standing
+            raise _unsupported(standing.reason)
+
+    def excuse(self, testimony: Testimony) -> Testimony:
+        """What the published reference does as well is no fault of a candidate, short of cheating."""
+        standing = self.judge.standings.get(self.task.digest)
+        if standing is None or standing.reason or not (testimony.torch or testimony.suspicious):
+            return testimony
+        acts = standing.acts
+        if acts is None:
+            acts = self._acts()
+            self.judge.standings[self.task.digest] = replace(standing, acts=acts)
+        torch, suspicious = (
+            tuple(each for each in said if each not in acts) for said in (testimony.torch, testimony.suspicious)
+        )
+        return replace(testimony, torch=torch, suspicious=suspicious)
+
+    def _acts(self) -> frozenset[str]:
+        """What the reference is seen doing in one run: a process tells by its end."""
+        self._expected(self._seed(self.task.cases[0], "acts"))
+        seen = self.judge.reference_process(self.task).testify()
+        self.judge.drop_reference(self.task)
+        return frozenset((*seen.torch, *seen.suspicious))
 
     def weigh_accuracy(self) -> None:
         """There is no oracle to weigh it by."""
@@ -102,11 +149,12 @@ class ScriptTrial(Trial):
     def _differ(self, expected: Scripted, ran: Scripted) -> tuple[Difference | None, float]:
         return differ(expected.value, ran.value, self.task.tolerance, self.task.variable)
 
-    def _expected(self, seed: int) -> Scripted:
+    def _expected(self, seed: int, patience: int = 1) -> Scripted:
         """What the reference keeps."""
+        seconds = patience * self.judge.limits.stage_seconds
         try:
             with self.watch("reference"):
-                return self._run(self.judge.reference_process(self.task), seed, self.judge.limits.stage_seconds)
+                return self._run(self.judge.reference_process(self.task), seed, seconds)
         except CandidateFailed as failure:
             self.judge.drop_reference(self.task)
             raise _unsupported(f"the published reference fails here: {failure.outcome}: {failure.reason}") from None
@@ -120,23 +168,29 @@ class ScriptTrial(Trial):
             try:
                 standings[self.task.digest] = self._standing()
             except CandidateFailed as failure:
-                standings[self.task.digest] = failure.reason
-        if standings[self.task.digest]:
-            raise _unsupported(standings[self.task.digest])
+                standings[self.task.digest] = Standing(failure.reason)
+        if standings[self.task.digest].reason:
+            raise _unsupported(standings[self.task.digest].reason)
 
-    def _standing(self) -> str:
-        """Why the reference can't judge, or nothing."""
-        for case in self.task.cases:
+    def _standing(self) -> Standing:
+        """Can the reference judge? It is run twice with each seed."""
+        for number, case in enumerate(self.task.cases):
             seed = self._seed(case, "reference")
-            first, second = self._expected(seed), self._expected(seed)
+            first = self._expected(seed, 1 if number else PATIENCE)
             if first.value is None:
-                return f"the published test half keeps nothing in `{self.task.variable}`"
-            difference, _ = self._differ(first, second)
+                return Standing(f"the published test half keeps nothing in `{self.task.variable}`")
+            difference, _ = self._differ(first, self._expected(seed))
             if difference is not None:
-                return f"the published reference gives other values when it is run again: {difference.sentence}"
+                return Standing(_OTHER_VALUES.format(difference.sentence))
         if not says_something(first.value):
-            return f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies"
-        return ""
+            return Standing(
+                f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies"
+            )
+        self.judge.keep_reference(self.task)
+        return Standing()
+
+
+_OTHER_VALUES = "the published reference gives other values when it is run again: {}"
 
 
 def _unsupported(sentence: str) -> CandidateFailed:

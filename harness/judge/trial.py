@@ -192,6 +192,10 @@ class Trial:
             yield
             give_back(device)
 
+    def excuse(self, testimony: Testimony) -> Testimony:
+        """What is held against the candidate, of all that it was seen doing."""
+        return testimony
+
     def suspicions(self) -> list[str]:
         """What a person should look at, a sentence each."""
         found = [*self.testimony.cheating, *self.testimony.torch, *self.testimony.suspicious, *self._names]

@@ -9,8 +9,10 @@ check. What this side needs is bound before the candidate is loaded, and the har
 from __future__ import annotations
 
 import importlib.util
+import linecache
 import os
 import random
+import secrets
 import signal
 import sys
 import time
@@ -58,6 +60,8 @@ _MOST_DEVICE_MEMORY = 0.16
 """Share of a GPU's memory that PyTorch gives a candidate: the reference, and others that are checked, need some too."""
 _KEPT = 128
 """Up to one in so many bytes of a GPU's memory is kept between workloads, what the flush takes included."""
+SOILED_BYTES, _SMALL_BYTES, _SMALL_BLOCKS = 1 << 30, (1 << 20) - 512, 64
+"""Of a device's memory before a script runs: one large block, and many as its allocator has them for small tensors."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
 _CYCLES_A_MICROSECOND = 2000
@@ -234,18 +238,32 @@ class _Session:
 
     def script(self, text: str, variable: str, seed: int, main: bool) -> dict[str, Any]:
         """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
+        self._soil()
         for each in self.seed:
             each(seed % (1 << 32))  # numpy's takes no more
         self.module.pop(variable, None)
         self.witness.launches = 0
         self.module["__name__"] = "__main__" if main else "candidate"
+        file = f"{self.folder}/test_half.py"  # Triton reads the source of kernels that are defined there
+        with open(file, "w", encoding="utf-8", errors="surrogatepass") as kept:
+            kept.write(text)
+        linecache.checkcache(file)
         with tree.Printed() as printed:
-            exec(compile(text, "test", "exec"), self.module)
+            exec(compile(text, file, "exec"), self.module)
         self._synchronize()
         self._look()
         self.values_kept = self.module.get(variable)
         need = tree.bytes_needed(self.values_kept, room)
         return {"launches": self.witness.launches, "bytes": need, "printed": printed.digest}
+
+    def _soil(self) -> None:
+        """Memory that is given out next holds neither zeros nor what an earlier run left there."""
+        if self.device == "cpu":
+            return
+        byte = 1 + secrets.randbelow(255)
+        sizes = [SOILED_BYTES, *([_SMALL_BYTES] * _SMALL_BLOCKS)]
+        soiled = [self.empty(size, dtype=torch.uint8, device=self.device).fill_(byte) for size in sizes]
+        del soiled
 
     def values(self, results_at: int) -> dict[str, Any]:
         """What the last script kept, its tensors from byte `results_at` of the shared memory on."""

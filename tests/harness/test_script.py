@@ -139,6 +139,39 @@ def test_a_reference_that_can_not_judge_judges_nobody(judge: Judge, name: str) -
     assert verdict.outcome is Outcome.UNSUPPORTED and said in verdict.reason and not verdict.warnings
 
 
+def test_a_kernel_may_stand_in_the_test_half(judge: Judge) -> None:
+    """Triton reads the source of a kernel from its file."""
+    head, _, scale = KERNEL.partition("def scale")
+    test = f"{head}\ndef helped{scale}{TEST}".replace("scale(x, 3.0)", "helped(scale(x, 1.5), 2.0)")
+    verdict = judge.judge(script(test=test), KERNEL)
+    assert verdict.outcome is Outcome.RIGHT, verdict.reason
+
+
+def test_a_reference_that_changes_its_mind_judges_nobody_any_more(judge: Judge) -> None:
+    """It gave the same values six times, so that it was taken for one that can judge."""
+    late = TEST.replace("kept = {}", "kept = {'runs': _runs.append(1)}").replace("3.0", "3.0 + (len(_runs) > 6)")
+    reference = KERNEL + "_runs = []\n"
+    task = script(reference, late.replace("_runs.append(1)", "[_runs.append(1), None][1]"))
+    verdict = judge.judge(task, reference)
+    assert verdict.outcome is Outcome.VALUES, "each run after the sixth gives the same again"
+    random_late = task.script.replace(
+        "(len(_runs) > 6)", "(len(_runs) > 6) * __import__('random').SystemRandom().random()"
+    )
+    for _ in range(2):
+        verdict = judge.judge(script(reference, random_late), reference)
+        assert verdict.outcome is Outcome.UNSUPPORTED and "other values when it is run again" in verdict.reason
+
+
+def test_what_the_reference_does_itself_is_no_fault(judge: Judge) -> None:
+    compiles = KERNEL + "import torch._inductor.config\n"
+    alone = judge.judge(script(), compiles)
+    assert alone.outcome is Outcome.TORCH_WORK, alone.reason
+    verdict = judge.judge(script(compiles), compiles.replace("3", "3 "))
+    assert verdict.outcome is Outcome.RIGHT and not verdict.warnings, verdict.reason
+    verdict = judge.judge(script(compiles), compiles + "import cffi\n")
+    assert len(verdict.warnings) <= 1 and not any("PyTorch" in each for each in verdict.warnings)
+
+
 def test_seeds_differ_and_a_judgement_can_be_repeated(judge: Judge) -> None:
     again = "    _seen.append(float(x.reshape(-1)[0]))\n    assert len(_seen) == len(set(_seen))\n"
     remembers = KERNEL.replace("    y = torch", f"{again}    y = torch").replace("def scale", "_seen = []\n\ndef scale")
