@@ -37,6 +37,9 @@ class ScriptTask(Task):
     """Does the test half run as a program (`__name__` is `__main__`)?"""
     stand_ins: str = field(default="", repr=False)
     """Runs before any solution is loaded: modules that the published task needs and Triton no longer has."""
+    timed_half: str = field(default="", repr=False)
+    """What makes the published workloads and calls a solution on them; see `harness.sandbox.scripts`. Empty: a solution
+    is not timed."""
     rule: str = "printed"
     """How the published evaluator decides on execution; see `harness.judge.published_rules`."""
 

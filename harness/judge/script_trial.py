@@ -9,19 +9,22 @@ by value, whatever the candidate did besides (`value`); the verdict itself is by
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass, replace
 
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
 from harness.judge.published_rules import EXECUTION
+from harness.judge.rounds import Sides
+from harness.judge.script_timing import ReferenceFailed, ScriptTiming
 from harness.judge.trial import Trial
 from harness.judge.values import differ, says_something
 from harness.sandbox.candidate import CandidateProcess, Scripted, Testimony
 from harness.sandbox.failed import CandidateFailed
 from harness.script import ScriptTask
 from harness.task import Case
-from harness.verdict import Outcome
+from harness.verdict import Outcome, Verdict
 
 PATIENCE = 4
 """The first run of a reference, in which it compiles, may take so many times what a stage may."""
@@ -137,11 +140,25 @@ class ScriptTrial(Trial):
         """There is no oracle to weigh it by."""
 
     def time_all(self, process: CandidateProcess) -> None:
-        """Its published workloads are not timed."""
+        """Speedup on the published workloads, where there are any."""
+        if not self.task.timed_half:
+            return
+        judge, begin = self.judge, time.monotonic()
+        rng = random.Random(self._seed(self.task.cases[0], "timing"))
+        sides = Sides(judge.reference_process(self.task), process)
+        timing = ScriptTiming(self.task, sides, judge.device, judge.pool, judge.timing, rng, self.watch)
+        try:
+            self.timings.extend(timing.timings())
+        except ReferenceFailed:
+            self.timings.clear()
+            judge.drop_reference(self.task)
+        finally:
+            self.timing_seconds = time.monotonic() - begin
 
     def praise(self) -> str:
         """The sentence of a right candidate."""
-        return f"right on {self.passed} seeds"
+        speed = Verdict(Outcome.RIGHT, "", timings=tuple(self.timings)).speedup
+        return f"right on {self.passed} seeds" + (f", {speed:.3f} times the reference's speed" if speed else "")
 
     def _run(self, process: CandidateProcess, seed: int, timeout: float) -> Scripted:
         return process.script(self.task.script, self.task.variable, seed, timeout, self.task.main)

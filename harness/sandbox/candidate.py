@@ -16,8 +16,8 @@ from harness.sandbox import binaries
 from harness.sandbox.failed import CandidateFailed, ended, failed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
+from harness.sandbox.scripted import Foreign, Placed, ScriptCalls, Scripted
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
-from harness.sandbox.tree import DEEPEST
 from harness.sandbox.wire import (
     MAX_MESSAGE,
     Arena,
@@ -33,8 +33,7 @@ from harness.sandbox.wire import (
 from harness.task import Inputs
 from harness.verdict import Outcome
 
-MOST_KEPT = 8 << 30
-"""Bytes of tensors that a script may keep."""
+__all__ = ["CandidateProcess", "Foreign", "Placed", "Scripted"]
 GRACE = 10.0
 """Seconds in which a warden reports the end of its candidate."""
 _LEAST_SHARED, _KEPT_SHARED = 64 << 20, 256 << 20
@@ -100,18 +99,6 @@ class Fired:
 
 
 @dataclass(frozen=True)
-class Scripted:
-    """What one run of a script kept."""
-
-    value: Any
-    """Lists, tuples, dictionaries by text, numbers, text, None, `Placed` tensors, and `Foreign` for all else."""
-    launches: int
-    """Of Triton kernels."""
-    printed: str
-    """Digest of what Python printed; empty if nothing."""
-
-
-@dataclass(frozen=True)
 class Testimony:
     """What a process was seen doing, by the end of its life; see `harness.sandbox.tripwire` for the kinds."""
 
@@ -120,26 +107,8 @@ class Testimony:
     torch: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Foreign:
-    """An output that could not be read: not a plain tensor, too large, or of an unknown dtype."""
-
-    kind: str
-    shape: tuple[int, ...] | None = None
-    dtype: str = ""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A tensor as the candidate returned it, with what only its process could see."""
-
-    tensor: torch.Tensor
-    device: str
-    aliased: bool = False
-
-
 @dataclass
-class CandidateProcess:
+class CandidateProcess(ScriptCalls):
     """A process forked for one candidate. Use as a context manager; everything in it is killed at the end."""
 
     parent: WarmParent
@@ -208,43 +177,6 @@ class CandidateProcess:
             "configuration": configuration,
         }
         return self._unpack(self._ask(message, timeout))
-
-    def script(self, text: str, variable: str, seed: int, timeout: float, main: bool = True) -> Scripted:
-        """Run a test half in the candidate's module, as a program if it is `main`, and read what it left in the
-        variable."""
-        ran = self._ask({"op": "script", "text": text, "variable": variable, "seed": seed, "main": main}, timeout)
-        launches, need, printed = ran.get("launches"), ran.get("bytes"), str(ran.get("printed"))[:64]
-        if type(launches) is not int or type(need) is not int or need < 0:
-            raise CandidateFailed(Outcome.PROTOCOL, "the script came back without what it needs")
-        if need > MOST_KEPT:
-            raise CandidateFailed(Outcome.MEMORY, f"the script keeps {need} bytes of tensors; {MOST_KEPT} are read")
-        self._shared(need + (1 << 16))
-        told = self._ask({"op": "values", "results_at": 0}, timeout)
-        try:
-            return Scripted(self._node(told["tree"], 0), launches, printed)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense ({type(error).__name__})") from error
-        except WireBroken as error:
-            raise CandidateFailed(Outcome.PROTOCOL, f"the answer makes no sense: {error}") from error
-
-    def _node(self, told: dict[str, Any], depth: int) -> Any:
-        """One node of `harness.sandbox.tree`, read."""
-        if depth > DEEPEST + 1:
-            raise ValueError("too deep")
-        if "t" in told:
-            if told["t"].get("too_large"):
-                return Foreign("tensor", tuple(int(size) for size in told["t"]["shape"]), str(told["t"]["dtype"])[:40])
-            return Placed(self._read(told["t"]), str(told["t"]["device"])[:20])
-        if "l" in told:
-            items = [self._node(each, depth + 1) for each in told["l"]]
-            return tuple(items) if told.get("as") == "tuple" else items
-        if "d" in told:
-            return {str(key): self._node(each, depth + 1) for key, each in told["d"]}
-        if "f" in told:
-            return float.fromhex(told["f"])
-        if "v" in told and (told["v"] is None or isinstance(told["v"], (bool, int, str))):
-            return told["v"]
-        return Foreign(str(told["o"])[:80])
 
     def base(self, inputs: Inputs, fresh: Fresh, flush: int, timeout: float) -> None:
         """Send the inputs from which `arm` makes fresh ones."""

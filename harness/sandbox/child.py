@@ -3,16 +3,15 @@
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
 `sys.modules` then. Messages, each answered by one: `share`, `stage`, `compiled`, `load`, `call`, `base`, `arm`, `fire`,
-`profile`, `collect`, `trim`, `release`, `pack`, `seal`, `script`, `values`. On a GPU the times follow `fire`'s answer.
+`profile`, `collect`, `trim`, `release`, `pack`, `seal`, and those of `harness.sandbox.scripts`. On a GPU the times
+follow `fire`'s answer.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import linecache
 import os
 import random
-import secrets
 import signal
 import sys
 import time
@@ -24,12 +23,13 @@ from typing import Any
 import numpy
 import torch
 
-from harness.sandbox import binaries, ledger, staging, tree, tripwire
+from harness.sandbox import binaries, ledger, staging, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.originals import Originals
 from harness.sandbox.profiler import Profiler
 from harness.sandbox.refresh import Base
+from harness.sandbox.scripts import Scripts
 from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
 
@@ -51,6 +51,11 @@ _MESSAGES = frozenset(
         "seal",
         "script",
         "values",
+        "workloads",
+        "ready",
+        "unready",
+        "renew",
+        "keep",
     }
 )
 _SIGNALS = sorted(signal.Signals)
@@ -60,8 +65,6 @@ _MOST_DEVICE_MEMORY = 0.16
 """Share of a GPU's memory that PyTorch gives a candidate: the reference, and others that are checked, need some too."""
 _KEPT = 128
 """Up to one in so many bytes of a GPU's memory is kept between workloads, what the flush takes included."""
-SOILED_BYTES, _SMALL_BYTES, _SMALL_BLOCKS = 1 << 30, (1 << 20) - 512, 64
-"""Of a device's memory before a script runs: one large block, and many as its allocator has them for small tensors."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
 _CYCLES_A_MICROSECOND = 2000
@@ -93,8 +96,9 @@ def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
         channel.send(reply)
 
 
-class _Session:
+class _Session(Scripts):
     def __init__(self, evidence: int, watched: bool) -> None:
+        super().__init__()
         self.watched = watched
         self.evidence = tripwire.evidence(evidence)
         self.originals: Originals | None = None
@@ -114,8 +118,6 @@ class _Session:
         self.function: Any = None
         self.module: dict[str, Any] = {}
         """Names of the candidate's module."""
-        self.values_kept: Any = None
-        """By a script."""
         self.seed = (random.seed, numpy.random.seed, torch.manual_seed)
         self.witness, self.profiler = Witness(), Profiler(of_device=True)
         self.profiler_used = False
@@ -235,48 +237,6 @@ class _Session:
             count = autotune.configurations()
             reply["configurations"] = [autotune.describe(index) for index in range(min(count, 64))]
         return reply
-
-    def script(self, text: str, variable: str, seed: int, main: bool) -> dict[str, Any]:
-        """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
-        self._soil()
-        for each in self.seed:
-            each(seed % (1 << 32))  # numpy's takes no more
-        self.module.pop(variable, None)
-        self.witness.launches = 0
-        self.module["__name__"] = "__main__" if main else "candidate"
-        file = f"{self.folder}/test_half.py"  # Triton reads the source of kernels that are defined there
-        with open(file, "w", encoding="utf-8", errors="surrogatepass") as kept:
-            kept.write(text)
-        linecache.checkcache(file)
-        with tree.Printed() as printed:
-            exec(compile(text, file, "exec"), self.module)
-        self._synchronize()
-        self._look()
-        self.values_kept = self.module.get(variable)
-        need = tree.bytes_needed(self.values_kept, room)
-        return {"launches": self.witness.launches, "bytes": need, "printed": printed.digest}
-
-    def _soil(self) -> None:
-        """Memory that is given out next holds neither zeros nor what an earlier run left there."""
-        if self.device == "cpu":
-            return
-        byte = 1 + secrets.randbelow(255)
-        sizes = [SOILED_BYTES, *([_SMALL_BYTES] * _SMALL_BLOCKS)]
-        soiled = [self.empty(size, dtype=torch.uint8, device=self.device).fill_(byte) for size in sizes]
-        del soiled
-
-    def values(self, results_at: int) -> dict[str, Any]:
-        """What the last script kept, its tensors from byte `results_at` of the shared memory on."""
-        at = results_at
-
-        def put(tensor: torch.Tensor) -> dict[str, Any]:
-            nonlocal at
-            claim, at = self._write(tensor, at)
-            return claim
-
-        told = tree.encode(self.values_kept, put)
-        self._synchronize()  # the judge reads at once
-        return {"tree": told}
 
     def _evidence(self, launches: int, operations: set[str], moved: set[str]) -> dict[str, Any]:
         return {"launches": launches, "operations": sorted(operations)[:200], "moved": sorted(moved)[:20]}

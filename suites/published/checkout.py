@@ -143,9 +143,19 @@ def _tasks(root: Path, layout: Layout, notes: list[str]) -> tuple[Published, ...
         return ()
     if layout.published is not None and len(whole) != layout.published:
         notes.append(f"{layout.collection} has {len(whole)} tasks here, {layout.published} as published")
+    if layout.performance:
+        whole = {name: _with_performance(root, layout, task) for name, task in whole.items()}
+        without = sum(not task.performance for task in whole.values())
+        if without:
+            notes.append(f"{layout.performance} lacks files for {without} of {len(whole)} tasks, which are not timed")
     if layout.statistics:
         whole = with_data(root, layout, whole, {path.stem for path in files}, notes)
     return tuple(whole[name] for name in sorted(whole))
+
+
+def _with_performance(root: Path, layout: Layout, task: Published) -> Published:
+    file = f"{layout.performance}/{task.name}_perf.py"
+    return replace(task, performance=text_of(root / file, file, []) or "")
 
 
 def _module(root: Path, path: Path, level: int, notes: list[str]) -> Published | None:

@@ -1,5 +1,6 @@
 """What no longer runs is helped where a rule can. Each help is one sentence of the task's record.
 
+own name         a test half that imports the solution from the solution's file finds it there already
 math library     AMD's own is exchanged for the device's: `triton.language.extra.libdevice` is whichever that is
 stand-ins        for modules and names that Triton has dropped, there before the solution is loaded, for any solution
 launch knobs     options of AMD's compiler are left out on other devices, which refuse them
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
+
+from suites.published.edits import without_imports
 
 KNOBS = ("kpack", "matrix_instr_nonkdim", "waves_per_eu")
 _ALIAS = "_libdevice_of_this_device"
@@ -76,11 +79,14 @@ class Helped:
     helps: tuple[str, ...] = ()
 
 
-def helped(text: str) -> Helped:
-    """By every rule that applies."""
+def helped(text: str, name: str = "") -> Helped:
+    """By every rule that applies; `name` is that of the task, and of its file."""
     helps = []
-    mapped = _device_math(text)
-    if mapped != text:
+    own = without_imports(text, lambda module: module == name)
+    if own != text:
+        helps.append("its test half imports the solution by its file's name: it is there already")
+    mapped = _device_math(own)
+    if mapped != own:
         helps.append("AMD's math library: the device's own")
     stand_ins = {name: _STAND_INS[name] for name in sorted(set(_imported(mapped)) & set(_STAND_INS))}
     helps += [f"{name} is gone from Triton: a stand-in" for name in stand_ins]

@@ -33,6 +33,8 @@ class Published:
     """Texts by which published answers name this task. TritonBench-G: the data's `output`, which an answer's `label`
     repeats (some cut it short). TritonBench-T: the data's `description`, which an answer's prompt holds; its `output`
     is empty everywhere."""
+    performance: str = ""
+    """The file that times a solution of TritonBench; "" where there is none."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Layout:
     """By kind: keys of a statistics row whose texts stand in the instruction of the same task."""
     label: str = ""
     """Key of a statistics row whose text published answers repeat."""
+    performance: str = ""
+    """Folder of files that time a solution, each named after its task and `_perf`."""
 
 
 LAYOUTS = (
@@ -91,6 +95,7 @@ LAYOUTS = (
         {"simple": "data/TritonBench_G_simp_alpac_v1.json", "complex": "data/TritonBench_G_comp_alpac_v1.json"},
         {"simple": ("simp_instru",), "complex": ("comp_instru",)},
         "output",
+        "performance_metrics/perf_G/golden_metrics",
     ),
     Layout(
         "tritonbench-t",
@@ -102,6 +107,7 @@ LAYOUTS = (
         {"simple": "data/TritonBench_T_simp_alpac_v1.json", "complex": "data/TritonBench_T_comp_alpac_v1.json"},
         {"simple": ("description", "func_inputs"), "complex": ("description", "func_inputs")},
         "description",
+        "performance_metrics/perf_T/golden_metrics",
     ),
     Layout(
         "tritonbench-g-revised",
@@ -109,6 +115,7 @@ LAYOUTS = (
         "geak_eval/data/TritonBench/data/TritonBench_G_v1",
         "script",
         184,
+        performance="geak_eval/data/TritonBench/performance_metrics/perf_G/golden_metrics",
     ),
     Layout("rocm-published", "AMD-AGI/GEAK-eval", "geak_eval/data/ROCm/data/ROCm_v1", "pytest", 31),
     Layout("rocm-published-autotune", "AMD-AGI/GEAK-eval", "geak_eval/data/ROCm/data/ROCm_v1_autotune", "pytest", 31),

@@ -19,9 +19,10 @@ from harness.script import PUBLISHED, SEEDS, ScriptTask
 from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
-from suites.published.forms import form
+from suites.published.forms import MODULE_SOLUTION, form
 from suites.published.helps import helped
 from suites.published.layouts import ORIGINAL, Checkout, Collection, Published
+from suites.published.timed import timed_half
 
 CATEGORY = "published"
 LABELS_ARE_DESCRIPTIONS = "tritonbench-t"
@@ -57,7 +58,7 @@ def _read(given: str) -> tuple[tuple[Checkout, ...], tuple[Collection, ...]]:
 
 def _task(published: Published, suite: str) -> ScriptTask:
     what = form(published)
-    solution, test = helped(what.reference), helped(what.test)
+    solution, test = helped(what.reference), helped(what.test, published.name)
     task = ScriptTask(
         entry_point="",
         signature="",
@@ -70,6 +71,7 @@ def _task(published: Published, suite: str) -> ScriptTask:
         aliases=(published.file, *(label_alias(each) for each in published.labels)),
         tolerance=PUBLISHED,
         script=test.text,
+        timed_half=timed_half(published, helped(published.test).text, MODULE_SOLUTION),
         variable=what.variable,
         main=published.form == "script",
         rule="printed" if suite in PRINTED else "close",
@@ -81,6 +83,15 @@ def _task(published: Published, suite: str) -> ScriptTask:
     instructions = published.instructions
     task.instruction = instructions.get("complex") or instructions.get("simple") or what.instruction
     task.reference = solution.text
-    about = [task.instruction, task.reference, task.script, task.stand_ins, task.variable, SEEDS, repr(PUBLISHED)]
+    about = [
+        task.instruction,
+        task.reference,
+        task.script,
+        task.timed_half,
+        task.stand_ins,
+        task.variable,
+        SEEDS,
+        repr(PUBLISHED),
+    ]
     task.digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return task

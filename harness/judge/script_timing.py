@@ -1,0 +1,275 @@
+"""Times a solution of a script task on the published workloads, beside the published reference.
+
+The timed half of a task makes the inputs and calls the solution, in the candidate's process and in the reference's,
+seeded alike. A round is one call of each, in random order, on values that were never there before; what both gave is
+compared, at first, in a round that is drawn, and at last. The device is held alone for the rounds.
+
+A workload on which the reference fails, or gives other values when it is called again with the same, times nobody.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from harness.device import Device
+from harness.engine.lease import lease, reserve
+from harness.judge.clocks import lie
+from harness.judge.compare import Difference
+from harness.judge.limits import TimingLimits
+from harness.judge.pace import head_start
+from harness.judge.rounds import FLUSH_BYTES, FLUSHED_A_MICROSECOND, Side, Sides, flush_bytes, give_back
+from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
+from harness.judge.stopwatch import Stopwatch
+from harness.judge.values import differ
+from harness.sandbox.failed import CandidateFailed
+from harness.sandbox.scripted import Workload
+from harness.script import ScriptTask
+from harness.verdict import Outcome, Timing
+
+MOST_WORKLOADS = 8
+"""Of the published ones, evenly spaced, the last one among them: it is the largest, as a rule."""
+COMPARED = 1 << 22
+"""Values of each tensor that are compared."""
+LONGEST_INTERPRETED = 0.5
+"""Seconds. What takes longer on the interpreter, where times say little, is not timed there."""
+MIN_ROUNDS = 8
+"""Each has one call of both sides."""
+
+
+class ReferenceFailed(Exception):
+    """It did what it never did before: nobody can be timed beside it any more."""
+
+
+class ScriptTiming:
+    """One candidate on all workloads."""
+
+    def __init__(
+        self,
+        task: ScriptTask,
+        sides: Sides,
+        device: Device,
+        pool: int,
+        limits: TimingLimits,
+        rng: random.Random,
+        watch: Stopwatch,
+    ) -> None:
+        self.task, self.device, self.pool, self.limits, self.rng, self.watch = task, device, pool, limits, rng, watch
+        self.reference, self.candidate = sides.reference, sides.candidate
+        self.seed = rng.randrange(1 << 32)
+        self.worst = 0.0
+
+    def timings(self) -> Iterator[Timing]:
+        """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
+        ReferenceFailed."""
+        seconds = self.limits.stage_seconds
+        with _reference():
+            there = self.reference.workloads(self.task.timed_half, self.seed, seconds)
+        with _candidate("the published workloads", Outcome.TIMING_FAILED):
+            given = self.candidate.workloads(self.task.timed_half, self.seed, seconds)
+            if given != there:
+                raise CandidateFailed(Outcome.TIMING_FAILED, "there are others than with the reference")
+        for number in self._chosen(there):
+            with self._memory_for(there[number]):
+                timing = self._time(number, there[number].label)
+            if timing is not None:
+                yield timing
+        self._drop(all_of_them=True)
+
+    def _chosen(self, workloads: list[Workload]) -> list[int]:
+        if not workloads:
+            return []
+        if self.device.interpreted:
+            return [min(range(len(workloads)), key=lambda number: workloads[number].bytes)]
+        return chosen(len(workloads))
+
+    def _time(self, number: int, label: str) -> Timing | None:
+        sides = {"reference": Side(self.reference), "candidate": Side(self.candidate)}
+        with self.watch("first timed calls"):
+            ready = self._warm_up_reference(number)
+            if ready:
+                with _candidate(label, Outcome.TIMING_FAILED):
+                    self._warm_up_candidate(number)
+        if not ready:
+            self._drop()
+            return None
+        with self._alone(), self.watch("rounds"):
+            ratio = self._rounds(sides, label)
+        self._drop()
+        return self._conclude(sides, ratio, label)
+
+    def _warm_up_reference(self, number: int) -> bool:
+        """Its first calls, which compile: does it give the same values twice?"""
+        seconds, shift = self.limits.call_seconds, self._shift()
+        flush = 0 if self.device.interpreted else flush_bytes(self.device)
+        try:
+            self.reference.ready(number, self.seed, flush, seconds)
+            begin = time.monotonic()
+            self._call(Side(self.reference), shift, seconds)
+            if self.device.interpreted and time.monotonic() - begin > LONGEST_INTERPRETED:
+                return False
+            first = self.reference.keep(0, COMPARED, seconds)
+            self._call(Side(self.reference), shift, seconds)
+            return self._differ(first, self.reference.keep(0, COMPARED, seconds)) is None
+        except CandidateFailed:
+            return False
+
+    def _warm_up_candidate(self, number: int) -> None:
+        seconds = self.limits.call_seconds
+        self.candidate.ready(number, self.seed, 0 if self.device.interpreted else flush_bytes(self.device), seconds)
+        shift = self._shift()
+        with _reference():
+            self._call(Side(self.reference), shift, seconds)
+        self._call(Side(self.candidate), shift, seconds)
+        try:
+            self._compare()
+        except CandidateFailed as failure:
+            raise CandidateFailed(Outcome.TIMED_WRONG, failure.reason) from failure
+
+    def _rounds(self, sides: dict[str, Side], label: str) -> Ratio:
+        limits, begin = self.limits, time.monotonic()
+        most = limits.max_rounds
+        least = limits.min_rounds if self.device.interpreted else max(MIN_ROUNDS, limits.min_rounds)
+        checked = self.rng.randrange(least)
+        for number in range(most):
+            shift = self._shift()
+            for name in self.rng.sample(sorted(sides), 2):
+                with _reference() if name == "reference" else _candidate(label, Outcome.TIMING_FAILED):
+                    claim, wall = self._call(sides[name], shift, limits.block_seconds, sides)
+                sides[name].clocks.claims.append(claim)
+                sides[name].clocks.walls.append(wall)
+            spent = time.monotonic() - begin > limits.seconds
+            last = number + 1 == most or (
+                number + 1 >= (limits.few_rounds if spent else least) and (spent or self._precise(sides))
+            )
+            if number == checked or last:
+                with _candidate(label, Outcome.TIMED_WRONG):
+                    self._compare()
+            if last:
+                break
+        said = lie(sides["candidate"].clocks, sides["reference"].clocks) if limits.watched and self._told else None
+        if said is not None:
+            raise CandidateFailed(Outcome.IMPLAUSIBLE, f"on {label} {said}")
+        return self._ratio(sides, self._resolution(sides))
+
+    def _call(
+        self, side: Side, shift: int, seconds: float, sides: dict[str, Side] | None = None
+    ) -> tuple[float, float]:
+        """One call on fresh values: (µs by its device's events, or else by the judge's clock; µs by that)."""
+        with self.watch("new values"):
+            side.process.renew(shift, seconds)
+        ahead = 0.0
+        if self._told:
+            device = flush_bytes(self.device) / FLUSHED_A_MICROSECOND
+            ahead = head_start([each.pace for each in (sides or {"": side}).values()], device, 1)
+        with self.watch("timed calls"):
+            fired = side.process.fire(1, ahead, seconds, flush=self._told)
+        wall = max(1.0, fired.wall - ahead)
+        if fired.samples:
+            side.pace.saw(fired.launched, 1)
+            side.claim = fired.samples[0]
+        return (fired.samples[0] if fired.samples else wall), wall
+
+    def _compare(self) -> None:
+        """What both gave in their last calls."""
+        offset, seconds = self._shift(), self.limits.call_seconds
+        with self.watch("comparison"):
+            with _reference():
+                expected = self.reference.keep(offset, COMPARED, seconds)
+            difference = self._differ(expected, self.candidate.keep(offset, COMPARED, seconds))
+        if difference is not None:
+            raise CandidateFailed(difference.outcome, difference.sentence)
+
+    def _differ(self, expected: object, got: object) -> Difference | None:
+        difference, error = differ(expected, got, self.task.tolerance, "what it gave")
+        self.worst = max(self.worst, error)
+        return difference
+
+    def _precise(self, sides: dict[str, Side]) -> bool:
+        return self._ratio(sides, 0.0).width < max(self.limits.width, 2 * self._resolution(sides))
+
+    def _resolution(self, sides: dict[str, Side]) -> float:
+        return RESOLUTION_US / min(side.claim for side in sides.values()) if self._told else 0.0
+
+    @staticmethod
+    def _ratio(sides: dict[str, Side], resolution: float) -> Ratio:
+        return paired_ratio(sides["reference"].clocks.claims, sides["candidate"].clocks.claims, resolution)
+
+    @property
+    def _told(self) -> bool:
+        """Do events of a device tell times?"""
+        return not self.device.interpreted
+
+    def _drop(self, all_of_them: bool = False) -> None:
+        """Have both give the workload's memory back, or that of all."""
+        with _reference():
+            self.reference.unready(all_of_them, self.limits.block_seconds)
+        with _candidate("giving memory back", Outcome.TIMING_FAILED):
+            self.candidate.unready(all_of_them, self.limits.block_seconds)
+
+    @contextmanager
+    def _memory_for(self, workload: Workload) -> Iterator[None]:
+        """Both sides hold the inputs, and what they are made of, and outputs."""
+        with ExitStack() as stack:
+            if self._told:
+                with self.watch("waiting for memory"):
+                    stack.enter_context(reserve(self.device.uuid, 10 * workload.bytes + 2 * FLUSH_BYTES, self.pool))
+            yield
+            if self._told:
+                give_back(self.device)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            with self.watch("waiting for the device"):
+                stack.enter_context(lease(self.device.uuid))
+            stack.enter_context(self.watch.holding())
+            yield
+
+    def _shift(self) -> int:
+        return self.rng.randrange(1, 1 << 30)
+
+    def _conclude(self, sides: dict[str, Side], ratio: Ratio, label: str) -> Timing:
+        reference, candidate = sides["reference"].clocks, sides["candidate"].clocks
+        return Timing(
+            workload=label,
+            speedup=ratio.median,
+            low=ratio.low,
+            high=ratio.high,
+            candidate_us=statistics.median(candidate.claims),
+            reference_us=statistics.median(reference.claims),
+            candidate_samples_us=tuple(round(us, 3) for us in candidate.claims),
+            reference_samples_us=tuple(round(us, 3) for us in reference.claims),
+            clock="interpreted" if self.device.interpreted else "device",
+            judge_us=statistics.median(candidate.walls),
+            worst_error=self.worst,
+        )
+
+
+def chosen(count: int) -> list[int]:
+    """Which of so many workloads are timed."""
+    many = min(MOST_WORKLOADS, count)
+    return sorted(count - 1 - number * count // many for number in range(many))
+
+
+@contextmanager
+def _reference() -> Iterator[None]:
+    try:
+        yield
+    except CandidateFailed as failure:
+        raise ReferenceFailed(failure.reason) from failure
+
+
+@contextmanager
+def _candidate(label: str, outcome: Outcome) -> Iterator[None]:
+    """Its failure is one of the speedup stage, or what it was already."""
+    try:
+        yield
+    except CandidateFailed as failure:
+        kept = failure.outcome in (Outcome.PROTOCOL, Outcome.IMPLAUSIBLE, Outcome.TIMED_WRONG)
+        raise CandidateFailed(
+            failure.outcome if kept else outcome, f"on {label}: {failure.reason}", failure.detail
+        ) from failure
