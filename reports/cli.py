@@ -83,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     rules = commands.add_parser("rules", help="published suites: the paper's rule, by value, and with integrity")
     rules.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder of pytest suites/published")
     rules.set_defaults(command=_rules)
-    for each in (board, tasks, proof, scaling, times, rules):
+
+    passes = commands.add_parser("pass-at-k", help="what k answers solve at least once, over runs and samples")
+    passes.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    passes.set_defaults(command=_pass_at_k)
+    for each in (board, tasks, proof, scaling, times, rules, passes):
         each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
         each.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
 
@@ -135,6 +139,12 @@ def _rules(arguments: argparse.Namespace) -> str:
     from reports.rules import read, table
 
     return _deliver(arguments, [table(read(arguments.runs))])
+
+
+def _pass_at_k(arguments: argparse.Namespace) -> str:
+    from reports.pass_at_k import read, tables
+
+    return _deliver(arguments, tables(read(arguments.runs)))
 
 
 def _show(arguments: argparse.Namespace) -> str:

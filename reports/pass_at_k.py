@@ -1,0 +1,83 @@
+"""pass@k: the share of tasks that k answers solve at least once.
+
+    kernel-assay pass-at-k RUN …
+
+All attempts at a task, over all runs and their samples, are its n answers: several runs may be several files of answers
+of one model, or several seeds. Every planned attempt counts, and one that is not judged is no solution. Without bias
+from the n that ran: Chen et al. (2021), arXiv:2107.03374.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.verdict import STAGE_OF, Outcome, Stage
+from reports.records import latest, open_run, planned
+from reports.scaling import pass_at_k
+from reports.statistics import wilson
+from reports.table import Column, Table, clean, percent
+
+RULES = ("call", "execution\npaper", "execution\nby value", "execution")
+Who = tuple[str, str, str]
+"""Suite, solver, model."""
+
+
+def read(runs: Sequence[Path]) -> dict[Who, dict[str, list[dict[str, bool]]]]:
+    """By who and task: for each attempt what it passed. Raises UsageError where no task has two."""
+    found: dict[Who, dict[str, list[dict[str, bool]]]] = {}
+    for path in runs:
+        run = open_run(path)
+        lines = latest(run)
+        for key in planned(run):
+            suite, task, solver, model, _ = key
+            passed = _passed((lines.get(key) or {}).get("verdict"))
+            found.setdefault((suite, solver, model or ""), {}).setdefault(task, []).append(passed)
+    if all(_least(tasks) < 2 for tasks in found.values()):
+        raise UsageError(
+            f"{', '.join(map(str, runs))}: some task has a single attempt: name the runs of several files of answers, "
+            "or one with --samples"
+        )
+    return found
+
+
+def _passed(verdict: object) -> dict[str, bool]:
+    if not isinstance(verdict, dict):
+        return dict.fromkeys(RULES, False)
+    stopped, rules = STAGE_OF[Outcome(verdict["outcome"])], verdict.get("rules") or {}
+    right = stopped not in (Stage.CALL, Stage.EXECUTION)
+    return {
+        "call": stopped is not Stage.CALL,
+        "execution\npaper": bool(rules.get("paper execution")),
+        "execution\nby value": bool(rules.get("value")),
+        "execution": right,
+    }
+
+
+def tables(found: dict[Who, dict[str, list[dict[str, bool]]]]) -> list[Table]:
+    """A table for each suite, solver and model: a row for each k up to the fewest attempts that a task has."""
+    return [_table(who, tasks) for who, tasks in found.items() if _least(tasks) >= 2]
+
+
+def _least(tasks: dict[str, list[dict[str, bool]]]) -> int:
+    return min(map(len, tasks.values()))
+
+
+def _table(who: Who, tasks: dict[str, list[dict[str, bool]]]) -> Table:
+    told = any(each["execution\npaper"] or each["execution\nby value"] for tried in tasks.values() for each in tried)
+    rules = [each for each in RULES if told or each in ("call", "execution")]
+    ks = range(1, _least(tasks) + 1)
+    columns = [Column("k", tuple(map(str, ks)), names=True)]
+    for rule in rules:
+        cells = []
+        for k in ks:
+            solved = sum(pass_at_k(len(tried), sum(each[rule] for each in tried), k) for tried in tasks.values())
+            cells.append(percent(solved / len(tasks), *wilson(solved, len(tasks))))
+        columns.append(Column(f"{rule} %", tuple(cells)))
+    legend = (
+        "Share of tasks that k of the answers solve at least once, with 95 % Wilson intervals by task. Last: "
+        "the harness's own verdict, by value and with integrity; paper: as the published evaluator decides.",
+    )
+    facts = (f"{len(tasks)} tasks, {sum(map(len, tasks.values()))} answers",)
+    return Table(f"pass@k: {clean(', '.join(each for each in who if each))}", facts, tuple(columns), (), legend)
