@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
@@ -36,6 +37,8 @@ class Standing:
 
     reason: str = ""
     """Why it can't judge anybody; empty: it can."""
+    runs: bool = False
+    """Did it run, whatever its values are worth?"""
     acts: frozenset[str] | None = None
     """What it does itself, and no candidate is blamed for; None: nobody had to know yet."""
 
@@ -46,26 +49,43 @@ class ScriptTrial(Trial):
     task: ScriptTask
 
     def read(self) -> None:
-        """What the text alone shows; and whether anybody can be judged."""
+        """What the text alone shows."""
         self.parse()
-        self._check_reference()
 
     def call_all(self, process: CandidateProcess) -> None:
-        """Call and execution: every seed."""
+        """Call and execution: every seed. Where the reference can't judge, the published rules alone: they ask less."""
         self.rules = {"paper call": False, "paper execution": False, "value": False}
+        standing = self._known_standing()
         try:
+            if standing.reason:
+                self._try_once(process, standing)
             wrong = self._try_all(process)
         except CandidateFailed as failure:
             if failure.outcome is Outcome.EXIT and failure.reason.endswith("exit code 0"):
                 self.rules |= {"paper call": True, "paper execution": True}
+            if standing.reason:
+                raise _unsupported(standing.reason) from failure
             raise
         if wrong is not None:
             raise CandidateFailed(wrong.outcome, f"on {self.failed_on}: {wrong.sentence}")
 
-    def _try_all(self, process: CandidateProcess) -> Difference | None:
+    def _try_once(self, process: CandidateProcess, standing: Standing) -> NoReturn:
+        """What the published evaluator would see, which runs it once; the verdict is that nobody can be judged."""
+        seed = self._seed(self.task.cases[0], "script")
+        self._load(process)
+        with self.watch("calls"):
+            ran = self._run(process, seed, self.judge.limits.stage_seconds)
+        right = standing.runs and EXECUTION[self.task.rule](self._expected(seed), ran)
+        self.rules |= {"paper call": True, "paper execution": right}
+        raise _unsupported(standing.reason)
+
+    def _load(self, process: CandidateProcess) -> None:
         with self.watch("load"):
             self.judge.compiled.give(self.source, process)
             process.load(self.source, "", self.judge.limits.stage_seconds, self.task.stand_ins)
+
+    def _try_all(self, process: CandidateProcess) -> Difference | None:
+        self._load(process)
         wrong: Difference | None = None
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds
         by_value = True
@@ -95,11 +115,10 @@ class ScriptTrial(Trial):
         expected = self._expected(seed)
         with self.watch("comparison"):
             difference, error = self._differ(expected, ran)
-        if difference is not None:
-            self._doubt_reference(seed, expected)
-        with self.watch("comparison"):
             if not self.rules["paper call"]:  # its evaluator runs it once
                 self.rules |= {"paper call": True, "paper execution": EXECUTION[self.task.rule](expected, ran)}
+        if difference is not None:
+            self._doubt_reference(seed, expected)
         right = difference is None
         self.worst = max(self.worst or 0.0, error)
         self._deadline += time.monotonic() - ended
@@ -111,7 +130,7 @@ class ScriptTrial(Trial):
         """Where values differ: does the reference give its own again?"""
         difference, _ = self._differ(expected, self._expected(seed))
         if difference is not None:
-            standing = Standing(_OTHER_VALUES.format(difference.sentence))
+            standing = Standing(_OTHER_VALUES.format(difference.sentence), runs=True)
             self.judge.standings[self.task.digest] = standing
             raise _unsupported(standing.reason)
 
@@ -178,16 +197,15 @@ class ScriptTrial(Trial):
         except InfrastructureError as error:  # it can't even be loaded
             raise _unsupported(str(error)) from None
 
-    def _check_reference(self) -> None:
-        """Raise CandidateFailed where it can't judge; found out once for each task."""
+    def _known_standing(self) -> Standing:
+        """Found out once for each task."""
         standings = self.judge.standings
         if self.task.digest not in standings:
             try:
                 standings[self.task.digest] = self._standing()
             except CandidateFailed as failure:
                 standings[self.task.digest] = Standing(failure.reason)
-        if standings[self.task.digest].reason:
-            raise _unsupported(standings[self.task.digest].reason)
+        return standings[self.task.digest]
 
     def _standing(self) -> Standing:
         """Can the reference judge? It is run twice with each seed."""
@@ -195,16 +213,17 @@ class ScriptTrial(Trial):
             seed = self._seed(case, "reference")
             first = self._expected(seed, 1 if number else PATIENCE)
             if first.value is None:
-                return Standing(f"the published test half keeps nothing in `{self.task.variable}`")
+                return Standing(f"the published test half keeps nothing in `{self.task.variable}`", runs=True)
             difference, _ = self._differ(first, self._expected(seed))
             if difference is not None:
-                return Standing(_OTHER_VALUES.format(difference.sentence))
+                return Standing(_OTHER_VALUES.format(difference.sentence), runs=True)
         if not says_something(first.value):
             return Standing(
-                f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies"
+                f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies",
+                runs=True,
             )
         self.judge.keep_reference(self.task)
-        return Standing()
+        return Standing(runs=True)
 
 
 _OTHER_VALUES = "the published reference gives other values when it is run again: {}"

@@ -137,6 +137,21 @@ def test_a_reference_that_can_not_judge_judges_nobody(judge: Judge, name: str) -
         assert verdict.outcome is expected, verdict.reason
     verdict = judge.judge(script(reference, test), KERNEL.replace("3", "3 "))
     assert verdict.outcome is Outcome.UNSUPPORTED and said in verdict.reason and not verdict.warnings
+    assert not verdict.rules["value"]
+
+
+def test_where_nobody_can_judge_the_published_rules_are_asked_all_the_same(judge: Judge) -> None:
+    """They run a solution once, and compare what is printed: nothing, here."""
+    _, test, _ = QUARANTINED["its values say nothing"]
+    for reference, source, said in (
+        (KERNEL, KERNEL, (True, True)),
+        (KERNEL, KERNEL + "print('something')\n" + KERNEL.replace("return y", "print(1)\n    return y"), (True, False)),
+        (KERNEL, KERNEL.replace("return y", "raise ValueError"), (False, False)),
+        (KERNEL + "raise RuntimeError('not here')\n", KERNEL, (True, False)),
+    ):
+        verdict = judge.judge(script(reference, test), source)
+        assert verdict.outcome is Outcome.UNSUPPORTED, verdict.reason
+        assert (verdict.rules["paper call"], verdict.rules["paper execution"]) == said, source
 
 
 def test_a_kernel_may_stand_in_the_test_half(judge: Judge) -> None:
