@@ -90,8 +90,8 @@ def table(rows: Sequence[Counted]) -> Table:
     )
     legend = (
         "% of all rows, with 95 % Wilson intervals. Not judged: the published reference can't judge here; such a row "
-        "may pass by the paper's rule alone. Paper: as the published evaluator decides, inputs seeded alike. By value: every "
-        "value that the test half keeps is right for every seed. The last column asks for integrity besides.",
+        "may pass by the paper's rule alone. Paper: as the published evaluator decides, inputs seeded alike. By value: "
+        "every value that the test half keeps is right for every seed. The last column asks for integrity besides.",
     )
     return Table("Three rules", (), columns, (), legend)
 
