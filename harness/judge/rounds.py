@@ -18,7 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -29,9 +29,11 @@ from harness.judge.clocks import BARE_ROUNDS, Bare, Clocks, lie, suspicious
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
+from harness.judge.lender import Lender
 from harness.judge.limits import TimingLimits
 from harness.judge.occupancy import kernels
 from harness.judge.pace import MOST_US, Pace, head_start
+from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateProcess, Fresh
@@ -75,25 +77,6 @@ class Profile:
     kernels: tuple[Kernel, ...] = ()
 
 
-@dataclass(frozen=True)
-class Sides:
-    """The two processes."""
-
-    reference: CandidateProcess
-    candidate: CandidateProcess
-
-
-@dataclass
-class Side:
-    """One of the two that are timed."""
-
-    process: CandidateProcess
-    clocks: Clocks = field(default_factory=Clocks)
-    pace: Pace = field(default_factory=Pace)
-    claim: float = 0.0
-    """µs a call, in the last block."""
-
-
 class Rounds:
     """The blocks of one workload."""
 
@@ -107,7 +90,10 @@ class Rounds:
         limits: TimingLimits,
         rng: random.Random,
         stopwatch: Stopwatch,
+        lender: Lender | None = None,
     ) -> None:
+        """`lender`: both sides' blocks are to lie in the same memory, if they can; None: each has its own."""
+        self.lender, self.processes = lender, sides
         self.task, self.case, self.inputs, self.device, self.limits, self.rng = task, case, inputs, device, limits, rng
         self.stopwatch = stopwatch
         self.sides = {"reference": Side(sides.reference), "candidate": Side(sides.candidate)}
@@ -223,6 +209,8 @@ class Rounds:
 
     def trim(self) -> None:
         """Have both drop what the last block left, where it is much: giving memory back takes time."""
+        if self.lender is not None:
+            self.lender.settle(self.processes)
         if self.room <= BARE_BYTES:
             return
         for name, side in self.sides.items():
@@ -309,12 +297,16 @@ class Rounds:
         ones, too."""
         if self.device.interpreted:
             return 0
-        each = self.moved + self.moved // 64 + (1 << 12)  # its allocator rounds up
-        room = each * max(sets, self._bare_calls() if self.watched else 0)
+        room = self._need(sets)
         if room <= self.room:
             return 0
         self.room = room
         return room
+
+    def _need(self, sets: int) -> int:
+        """Bytes of so many sets, or of a bare block's."""
+        each = self.moved + self.moved // 64 + (1 << 12)  # its allocator rounds up
+        return each * max(sets, self._bare_calls() if self.watched else 0)
 
     def _bare_rounds(self) -> int:
         return len(self.sides["reference"].clocks.bare)
@@ -323,14 +315,37 @@ class Rounds:
         """One block of each side, in random order: its name, what it was made with, and what `_fire` gives. Both make
         their new values at the same time."""
         drawn = {name: self._shifts(calls) for name in self.sides}
+        sets = max(0, min(self.limits.spare, calls, self.fit - calls)) if flush else 0
+        if self._lent(calls + sets):
+            yield from self._blocks_in_one_place(drawn, self.rng.randint(0, sets * self.moved), flush)
+            return
         with self.stopwatch("new values"):
-            sets = max(0, min(self.limits.spare, calls, self.fit - calls)) if flush else 0
             spare = {name: self.rng.randint(0, sets * self.moved) for name in self.sides}
             room = self._room(calls + sets) if calls > 1 else 0
             self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh, room, spare[name]))
         for name in self.rng.sample(sorted(self.sides), 2):
             with Blame(name, self.task, self.case, timed=True):
                 samples, wall = self._fire(name, calls, flush)
+            yield name, drawn[name], samples, wall
+
+    def _lent(self, sets: int) -> bool:
+        """Is there memory for so many sets, lent to both?"""
+        if self.lender is None:
+            return False
+        with self.stopwatch("lending memory"):
+            return self.lender.lend(self.processes, self._need(sets))
+
+    def _blocks_in_one_place(
+        self, drawn: dict[str, list[int]], spare: int, flush: bool
+    ) -> Iterator[tuple[str, list[int], list[float] | None, float]]:
+        """As `_blocks`, but that each makes its values when its turn has come: the other's lay there before."""
+        for name in self.rng.sample(sorted(self.sides), 2):
+            process = self.sides[name].process
+            with Blame(name, self.task, self.case, timed=True):
+                with self.stopwatch("new values"):
+                    process.ask_to_arm(drawn[name], self.fresh, spare=spare)
+                    process.answered(self._left())
+                samples, wall = self._fire(name, len(drawn[name]), flush)
             yield name, drawn[name], samples, wall
 
     def _both(self, ask: Callable[[str, CandidateProcess], None]) -> None:

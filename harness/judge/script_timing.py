@@ -21,7 +21,8 @@ from harness.judge.clocks import lie
 from harness.judge.compare import Difference
 from harness.judge.limits import TimingLimits
 from harness.judge.pace import head_start
-from harness.judge.rounds import FLUSH_BYTES, FLUSHED_A_MICROSECOND, Side, Sides, flush_bytes, give_back
+from harness.judge.rounds import FLUSH_BYTES, FLUSHED_A_MICROSECOND, flush_bytes, give_back
+from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
 from harness.judge.values import differ

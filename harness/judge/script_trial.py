@@ -17,8 +17,8 @@ from typing import NoReturn
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
 from harness.judge.published_rules import EXECUTION
-from harness.judge.rounds import Sides
 from harness.judge.script_timing import ReferenceFailed, ScriptTiming
+from harness.judge.sides import Sides
 from harness.judge.trial import Trial
 from harness.judge.values import differ, says_something
 from harness.sandbox.candidate import CandidateProcess, Scripted, Testimony

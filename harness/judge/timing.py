@@ -11,8 +11,10 @@ import statistics
 
 from harness.device import Device, Peaks
 from harness.judge.clocks import unseen
+from harness.judge.lender import Lender
 from harness.judge.limits import TimingLimits
-from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds, Sides
+from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds
+from harness.judge.sides import Sides
 from harness.judge.statistics import Ratio
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.failed import CandidateFailed
@@ -30,9 +32,10 @@ def time_workload(
     limits: TimingLimits,
     rng: random.Random,
     watch: Stopwatch,
+    lender: Lender | None = None,
 ) -> Timing:
     """Time one workload. Raises CandidateFailed if the candidate fails, is wrong, or claims what can't be."""
-    rounds = Rounds(task, case, inputs, sides, device, limits, rng, watch)
+    rounds = Rounds(task, case, inputs, sides, device, limits, rng, watch, lender)
     with watch("first timed calls"):
         rounds.warm_up()
     with rounds.alone():

@@ -20,7 +20,8 @@ from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.integrity import read_evidence, read_names, read_source
-from harness.judge.rounds import Sides, give_back
+from harness.judge.rounds import give_back
+from harness.judge.sides import Sides
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateProcess, Returned, Testimony
 from harness.sandbox.failed import CandidateFailed
@@ -166,7 +167,16 @@ class Trial:
                         inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
                     sides = Sides(reference, process)
                     timed = timing.time_workload(
-                        self.task, case, inputs, sides, judge.device, judge.peaks, judge.timing, rng, self.watch
+                        self.task,
+                        case,
+                        inputs,
+                        sides,
+                        judge.device,
+                        judge.peaks,
+                        judge.timing,
+                        rng,
+                        self.watch,
+                        judge.lender,
                     )
                     inputs.clear()
             except CandidateFailed:

@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 import torch
 
 try:
-    from cuda.bindings import driver  # comes with PyTorch's builds for CUDA
+    from cuda.bindings import driver as _driver  # comes with PyTorch's builds for CUDA
 except ImportError:
-    driver = None
+    _driver = None
+driver: Any = _driver
+"""The bindings of NVIDIA's driver, or None."""
 
 
 class StagingUnavailable(Exception):
