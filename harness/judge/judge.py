@@ -29,7 +29,8 @@ from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
 from harness.judge.lender import Lender
 from harness.judge.limits import INTERPRETED, TimingLimits
-from harness.judge.script_trial import ScriptTrial, Standing
+from harness.judge.script_trial import ScriptTrial
+from harness.judge.standing import Standings
 from harness.judge.stopwatch import shares
 from harness.judge.trial import WHOLE, Scope, Trial
 from harness.sandbox.candidate import CandidateProcess
@@ -89,8 +90,7 @@ class Judge:
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
         self.lender = Lender(device) if self.timing.one_place else None
-        self.standings: dict[str, Standing] = {}
-        """By the digest of a script task: why its reference can't judge here, or nothing."""
+        self.standings = Standings(self.compiled.folder)
 
     def __enter__(self) -> Judge:
         return self

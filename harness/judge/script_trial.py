@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from harness.errors import InfrastructureError
@@ -19,6 +19,7 @@ from harness.judge.compare import Difference
 from harness.judge.published_rules import EXECUTION
 from harness.judge.script_timing import ReferenceFailed, ScriptTiming
 from harness.judge.sides import Sides
+from harness.judge.standing import Standing
 from harness.judge.trial import Trial
 from harness.judge.values import differ, says_something
 from harness.sandbox.candidate import CandidateProcess, Scripted, Testimony
@@ -29,18 +30,6 @@ from harness.verdict import Outcome, Verdict
 
 PATIENCE = 4
 """The first run of a reference, in which it compiles, may take so many times what a stage may."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a judge knows of a published reference."""
-
-    reason: str = ""
-    """Why it can't judge anybody; empty: it can."""
-    runs: bool = False
-    """Did it run, whatever its values are worth?"""
-    acts: frozenset[str] | None = None
-    """What it does itself, and no candidate is blamed for; None: nobody had to know yet."""
 
 
 class ScriptTrial(Trial):
@@ -131,7 +120,7 @@ class ScriptTrial(Trial):
         difference, _ = self._differ(expected, self._expected(seed))
         if difference is not None:
             standing = Standing(_OTHER_VALUES.format(difference.sentence), runs=True)
-            self.judge.standings[self.task.digest] = standing
+            self.judge.standings.put(self.task.digest, standing)
             raise _unsupported(standing.reason)
 
     def excuse(self, testimony: Testimony) -> Testimony:
@@ -142,18 +131,18 @@ class ScriptTrial(Trial):
         acts = standing.acts
         if acts is None:
             acts = self._acts()
-            self.judge.standings[self.task.digest] = replace(standing, acts=acts)
+            self.judge.standings.put(self.task.digest, replace(standing, acts=acts))
         torch, suspicious = (
             tuple(each for each in said if each not in acts) for said in (testimony.torch, testimony.suspicious)
         )
         return replace(testimony, torch=torch, suspicious=suspicious)
 
-    def _acts(self) -> frozenset[str]:
+    def _acts(self) -> tuple[str, ...]:
         """What the reference is seen doing in one run: a process tells by its end."""
         self._expected(self._seed(self.task.cases[0], "acts"))
         seen = self.judge.reference_process(self.task).testify()
         self.judge.drop_reference(self.task)
-        return frozenset((*seen.torch, *seen.suspicious))
+        return (*seen.torch, *seen.suspicious)
 
     def weigh_accuracy(self) -> None:
         """There is no oracle to weigh it by."""
@@ -199,13 +188,16 @@ class ScriptTrial(Trial):
 
     def _known_standing(self) -> Standing:
         """Found out once for each task."""
-        standings = self.judge.standings
-        if self.task.digest not in standings:
-            try:
-                standings[self.task.digest] = self._standing()
-            except CandidateFailed as failure:
-                standings[self.task.digest] = Standing(failure.reason)
-        return standings[self.task.digest]
+        known = self.judge.standings.get(self.task.digest)
+        if known is not None:
+            return known
+        try:
+            standing = self._standing()
+        except CandidateFailed as failure:
+            standing = Standing(failure.reason)
+        if standing.runs:
+            self.judge.keep_reference(self.task)
+        return self.judge.standings.put(self.task.digest, standing)
 
     def _standing(self) -> Standing:
         """Can the reference judge? It is run twice with each seed."""
@@ -222,7 +214,6 @@ class ScriptTrial(Trial):
                 f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies",
                 runs=True,
             )
-        self.judge.keep_reference(self.task)
         return Standing(runs=True)
 
 
