@@ -47,7 +47,7 @@ class Standings:
     def put(self, digest: str, standing: Standing) -> Standing:
         """From now on. A lack of memory may pass, and is not kept."""
         self._known[digest] = standing
-        if self._folder is not None and "memory" not in standing.reason:
+        if self._folder is not None and "out of memory" not in standing.reason:
             path = self._path(self._folder, digest)
             unfinished = path.with_suffix(f".{secrets.token_hex(8)}")
             with contextlib.suppress(OSError):
