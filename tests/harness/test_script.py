@@ -44,7 +44,9 @@ result_gold = test_scale()
 """
 
 
-def script(reference: str = KERNEL, test: str = TEST, variable: str = "result_gold") -> ScriptTask:
+def script(
+    reference: str = KERNEL, test: str = TEST, variable: str = "result_gold", timed_half: str = "", seeds: int = 3
+) -> ScriptTask:
     task = ScriptTask(
         entry_point="",
         signature="",
@@ -52,14 +54,15 @@ def script(reference: str = KERNEL, test: str = TEST, variable: str = "result_go
         level=1,
         category="published",
         origin="",
-        cases=[case(seed=number) for number in (1, 2, 3)],
+        cases=[case(seed=number + 1) for number in range(seeds)],
         workloads=[],
         tolerance=PUBLISHED,
         script=test,
         variable=variable,
+        timed_half=timed_half,
     )
     task.name, task.suite, task.reference = "scale", "scripts", reference
-    task.digest = hashlib.sha256(f"{reference}\0{test}\0{variable}".encode()).hexdigest()
+    task.digest = hashlib.sha256(f"{reference}\0{test}\0{variable}\0{timed_half}".encode()).hexdigest()
     return task
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from harness.judge.judge import Judge
 from harness.judge.script_timing import MOST_WORKLOADS, chosen
-from harness.script import PUBLISHED, ScriptTask
-from harness.task import case
+from harness.script import ScriptTask
 from harness.verdict import Outcome
-from tests.harness.test_script import KERNEL, TEST
+from tests.harness.test_script import KERNEL, script
 
 TIMED = """
 import torch
@@ -29,23 +26,7 @@ def make_workload(number):
 
 
 def timed(half: str = TIMED, reference: str = KERNEL) -> ScriptTask:
-    task = ScriptTask(
-        entry_point="",
-        signature="",
-        outputs="()",
-        level=1,
-        category="published",
-        origin="",
-        cases=[case(seed=1)],
-        workloads=[],
-        tolerance=PUBLISHED,
-        script=TEST,
-        variable="result_gold",
-        timed_half=half,
-    )
-    task.name, task.suite, task.reference = "scale", "scripts", reference
-    task.digest = hashlib.sha256(f"{reference}\0{half}".encode()).hexdigest()
-    return task
+    return script(reference, timed_half=half, seeds=1)
 
 
 def test_the_smallest_is_timed_on_the_interpreter(judge: Judge) -> None:
