@@ -24,6 +24,32 @@ _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ct
 _FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p)
 
 
+class Places:
+    """Pieces of memory, one after the other; where all were given back, from the beginning again."""
+
+    def __init__(self, first: int, size: int) -> None:
+        self._first, self._size = first, size
+        self._at, self._taken = 0, set[int]()
+
+    def take(self, size: int) -> int | None:
+        """Where a piece of so many bytes begins; None where it does not fit."""
+        at = -(-self._at // _STEP) * _STEP
+        if at + size > self._size:
+            return None
+        self._at = at + size
+        self._taken.add(self._first + at)
+        return self._first + at
+
+    def give(self, pointer: int) -> bool:
+        """A piece back; False where it is none of these."""
+        if pointer not in self._taken:
+            return False
+        self._taken.discard(pointer)
+        if not self._taken:
+            self._at = 0
+        return True
+
+
 class Lent:
     """In the process to which it is lent."""
 
@@ -31,9 +57,7 @@ class Lent:
         """Takes `fd` over. Raises StagingUnavailable where it can't be mapped."""
         self._arena = staging.DeviceArena.open(fd, size, 0)
         self.size = size
-        self._first = self._arena.bytes.data_ptr()
-        self._at, self._pieces = 0, 0
-        self._own: set[int] = set()
+        self._places = Places(self._arena.bytes.data_ptr(), size)
         self._callbacks = _ALLOCATE(self._allocate), _FREE(self._free)
         addresses = (ctypes.cast(each, ctypes.c_void_p).value for each in self._callbacks)
         custom: Any = torch._C._cuda_customAllocator
@@ -55,21 +79,12 @@ class Lent:
         self._arena.close()
 
     def _allocate(self, size: int, device: int, stream: int | None) -> int:
-        at = -(-self._at // _STEP) * _STEP
-        if at + size <= self.size:
-            self._at, self._pieces = at + size, self._pieces + 1
-            return self._first + at
+        place = self._places.take(size)
+        if place is not None:
+            return place
         error, pointer = driver.cuMemAlloc(size)
-        if int(error) != 0:
-            return 0  # PyTorch says then that memory ran out
-        self._own.add(int(pointer))
-        return int(pointer)
+        return 0 if int(error) != 0 else int(pointer)  # of 0 PyTorch says that memory ran out
 
     def _free(self, pointer: int | None, size: int, device: int, stream: int | None) -> None:
-        if pointer in self._own:
-            self._own.discard(pointer)
+        if pointer is not None and not self._places.give(pointer):
             driver.cuMemFree(pointer)
-            return
-        self._pieces -= 1
-        if not self._pieces:
-            self._at = 0
