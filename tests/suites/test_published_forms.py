@@ -103,19 +103,20 @@ def checkouts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def judged(warm: Warm, cwd: Path, checkouts: list[str], suite: str, **answers: str) -> dict[str, tuple[str, str]]:
-    """Outcome and reason by the label of the answer."""
-    found = {}
-    for label, source in answers.items():
-        name = {"rocm": "test_times", "kernelbench": "level1_1_scaled"}[suite]
-        file = cwd / f"{label}.jsonl"
-        file.write_text(json.dumps({"task": name, "source": source}))
-        more = ("--solver=replay", f"--predictions={file}", f"--run-dir={label}")
-        ran = warm.pytest(ROOT / "suites" / "published" / suite, *NO_CACHE, "-q", *checkouts, *more, cwd=cwd)
-        lines = (cwd / label / "results.jsonl").read_text().splitlines()
-        assert len(lines) == 1, ran.text
-        verdict = json.loads(lines[0])["verdict"]
-        found[label] = (verdict["outcome"], verdict["reason"])
-    return found
+    """Outcome and reason by the label of the answer: all are samples of one run."""
+    name = {"rocm": "test_times", "kernelbench": "level1_1_scaled"}[suite]
+    rows = [{"task": name, "sample": number, "source": source} for number, source in enumerate(answers.values(), 1)]
+    file = cwd / "answers.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    more = ("--solver=replay", f"--predictions={file}", f"--samples={len(rows)}", "--run-dir=run")
+    ran = warm.pytest(ROOT / "suites" / "published" / suite, *NO_CACHE, "-q", *checkouts, *more, cwd=cwd)
+    records = [json.loads(line) for line in (cwd / "run" / "results.jsonl").read_text().splitlines()]
+    assert len(records) == len(rows), ran.text
+    labels = list(answers)
+    return {
+        labels[each["attempt"]["sample"] - 1]: (each["verdict"]["outcome"], each["verdict"]["reason"])
+        for each in records
+    }
 
 
 def test_pytest_modules(warm: Warm, checkouts: list[str], tmp_path: Path) -> None:
