@@ -68,12 +68,18 @@ def markdown(tables: Sequence[Table]) -> str:
 
 
 def csv(tables: Sequence[Table]) -> str:
-    """The rows of all tables below each other: shares from 0 to 1, unknown empty, columns as in `Table.data`."""
-    frames = [table.data for table in tables if table.data is not None]
+    """The rows of all tables below each other: shares from 0 to 1, unknown empty, columns as in `Table.data`; of tables
+    without that, the cells as they are shown."""
+    frames = [table.data if table.data is not None else _shown(table) for table in tables]
     columns = list(dict.fromkeys(name for frame in frames for name in frame.columns))
     rows = [frame.reindex(columns=columns).astype("object") for frame in frames]
     whole = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     return str(whole.map(_no_formula).to_csv(index=False, lineterminator="\n"))
+
+
+def _shown(table: Table) -> pd.DataFrame:
+    names = [" ".join(column.header.split()) or table.title for column in table.columns]
+    return pd.DataFrame(dict(zip(names, (column.cells for column in table.columns), strict=True)))
 
 
 def escape(text: str) -> str:

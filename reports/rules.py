@@ -100,7 +100,7 @@ def table(rows: Sequence[Counted]) -> Table:
 def _difference(row: Counted) -> str:
     """What the paper's rule lets pass and the last column does not, in points of all rows."""
     more = row.passed["execution\npaper"] - row.passed["execution"]
-    return f"{100 * more / row.attempts:+.1f}" if row.attempts else "-"
+    return f"{100 * more / row.attempts:.1f}" if row.attempts else "-"
 
 
 def _share(passed: int, attempts: int) -> str:

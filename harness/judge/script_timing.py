@@ -25,7 +25,7 @@ from harness.judge.rounds import FLUSH_BYTES, FLUSHED_A_MICROSECOND, flush_bytes
 from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
-from harness.judge.values import differ
+from harness.judge.values import differ, holds_nan
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.scripted import Workload
 from harness.script import ScriptTask
@@ -103,7 +103,8 @@ class ScriptTiming:
         return self._conclude(sides, ratio, label)
 
     def _warm_up_reference(self, number: int) -> bool:
-        """Its first calls, which compile: does it give the same values twice?"""
+        """Its first calls, which compile: does it give the same values twice, others in between? What it leaves
+        unwritten holds what was there before, or NaN."""
         seconds, shift = self.limits.call_seconds, self._shift()
         flush = 0 if self.device.interpreted else flush_bytes(self.device)
         try:
@@ -113,8 +114,10 @@ class ScriptTiming:
             if self.device.interpreted and time.monotonic() - begin > LONGEST_INTERPRETED:
                 return False
             first = self.reference.keep(0, COMPARED, seconds)
-            self._call(Side(self.reference), shift, seconds)
-            return self._differ(first, self.reference.keep(0, COMPARED, seconds)) is None
+            for each in (self._shift(), shift):
+                self._call(Side(self.reference), each, seconds)
+            again = self.reference.keep(0, COMPARED, seconds)
+            return self._differ(first, again) is None and not holds_nan(first)
         except CandidateFailed:
             return False
 

@@ -38,6 +38,11 @@ def says_something(value: object) -> bool:
     return any(each.numel() > 1 and bool((each != each.reshape(-1)[0]).any()) for each in tensors(value))
 
 
+def holds_nan(value: object) -> bool:
+    """Is there a tensor with a value that is no number?"""
+    return any(bool(each.isnan().any()) for each in tensors(value) if each.is_floating_point())
+
+
 def tensors(value: object) -> Iterator[torch.Tensor]:
     """All tensors in what a script kept."""
     if isinstance(value, Placed):

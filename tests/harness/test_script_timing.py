@@ -86,6 +86,15 @@ UNTIMED = {
 }
 
 
+def test_what_the_reference_leaves_unwritten_times_nobody(judge: Judge) -> None:
+    """It writes the first 64 values of a timed input; a solution that writes them all is better than it."""
+    lazy = KERNEL.replace("mask=at < n)\n", "mask=at < tl.where(n == 70, 64, n))\n")
+    assert lazy != KERNEL
+    for source in (KERNEL, lazy):
+        verdict = judge.judge(timed(reference=lazy), source)
+        assert verdict.outcome is Outcome.RIGHT and not verdict.timings, verdict.reason
+
+
 @pytest.mark.parametrize("name", UNTIMED)
 def test_what_can_not_be_timed_is_right_without_a_time(judge: Judge, name: str) -> None:
     verdict = judge.judge(timed(UNTIMED[name]), KERNEL)

@@ -129,6 +129,11 @@ def test_csv_has_full_precision_and_empty_unknowns(run: Any) -> None:
     assert "," not in str(back["evaluations"][0]) and back["evaluations"][0] == 3
 
 
+def test_csv_of_a_table_without_data_is_what_is_shown() -> None:
+    shown = Table("T", (), (Column("rows\nof it", ("1", "2"), names=True), Column("", ("a", "=b"))))
+    assert csv([shown]) == "rows of it,T\n1,a\n2,'=b\n"
+
+
 def test_csv_keeps_interpreted_times_apart(build: Any, verdict: Any, interpreter: Any) -> None:
     device = build.run([(build.attempt(), verdict(2.0))])
     slow = build.run([(build.attempt(), verdict(0.5, clock="interpreted"))], environment=interpreter)
