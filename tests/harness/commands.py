@@ -93,6 +93,9 @@ class Warm:
 def _serve() -> None:
     for point in entry_points(group="pytest11"):
         point.load()
+    import hypothesis  # noqa: F401
+
+    import harness.session  # noqa: F401
     import reports.write  # noqa: F401
 
     gc.collect()
