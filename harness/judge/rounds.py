@@ -267,7 +267,7 @@ class Rounds:
         return paired_ratio(claims["reference"], claims["candidate"], resolution)
 
     def _bare_round(self) -> None:
-        """One long block of each without a flush, in random order."""
+        """One block of each without a flush, long or half as long, in random order."""
         with self.stopwatch("bare rounds"):
             self._bare_blocks()
 

@@ -61,7 +61,9 @@ class ScriptTiming:
         self.task, self.device, self.pool, self.limits, self.rng, self.watch = task, device, pool, limits, rng, watch
         self.reference, self.candidate = sides.reference, sides.candidate
         self.seed = rng.randrange(1 << 32)
+        self.flush = 0 if device.interpreted else flush_bytes(device)
         self.worst = 0.0
+        """Error of what was compared on this workload, as a share of what is allowed."""
 
     def timings(self) -> Iterator[Timing]:
         """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
@@ -106,9 +108,8 @@ class ScriptTiming:
         """Its first calls, which compile: does it give the same values twice, others in between? What it leaves
         unwritten holds what was there before, or NaN."""
         seconds, shift = self.limits.call_seconds, self._shift()
-        flush = 0 if self.device.interpreted else flush_bytes(self.device)
         try:
-            self.reference.ready(number, self.seed, flush, seconds)
+            self.reference.ready(number, self.seed, self.flush, seconds)
             begin = time.monotonic()
             self._call(Side(self.reference), shift, seconds)
             if self.device.interpreted and time.monotonic() - begin > LONGEST_INTERPRETED:
@@ -123,8 +124,8 @@ class ScriptTiming:
 
     def _warm_up_candidate(self, number: int) -> None:
         seconds = self.limits.call_seconds
-        self.candidate.ready(number, self.seed, 0 if self.device.interpreted else flush_bytes(self.device), seconds)
-        shift = self._shift()
+        self.candidate.ready(number, self.seed, self.flush, seconds)
+        self.worst, shift = 0.0, self._shift()
         with _reference():
             self._call(Side(self.reference), shift, seconds)
         self._call(Side(self.candidate), shift, seconds)
@@ -167,8 +168,8 @@ class ScriptTiming:
             side.process.renew(shift, seconds)
         ahead = 0.0
         if self._told:
-            device = flush_bytes(self.device) / FLUSHED_A_MICROSECOND
-            ahead = head_start([each.pace for each in (sides or {"": side}).values()], device, 1)
+            paces = [each.pace for each in (sides or {"": side}).values()]
+            ahead = head_start(paces, self.flush / FLUSHED_A_MICROSECOND, 1)
         with self.watch("timed calls"):
             fired = side.process.fire(1, ahead, seconds, flush=self._told)
         wall = max(1.0, fired.wall - ahead)

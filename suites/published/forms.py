@@ -15,7 +15,7 @@ from suites.published.layouts import Published
 KEPT = "kept_by_the_runner"
 MODULE_SOLUTION = "ModelNew"
 
-_STAND_INS = """
+STAND_INS = """
 import sys as _sys
 import types as _types
 
@@ -134,7 +134,7 @@ def form(task: Published) -> Form:
     """By the form of its file."""
     if task.form == "pytest":
         runner = f"{_RUNNER}\n{KEPT} = {{'kept': {task.variable}, 'raised': _run_all_tests(globals())}}\n"
-        return Form(task.solution, f"{_STAND_INS}\n{task.test}\n{runner}", KEPT, "")
+        return Form(task.solution, f"{STAND_INS}\n{task.test}\n{runner}", KEPT, "")
     if task.form == "module":
         test = _MODULE_TEST.format(kept=KEPT, solution=MODULE_SOLUTION)
         reference = f"{task.solution}\n\nclass {MODULE_SOLUTION}(Model):\n    pass\n"

@@ -19,7 +19,7 @@ from harness.script import PUBLISHED, SEEDS, ScriptTask
 from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
-from suites.published.forms import MODULE_SOLUTION, form
+from suites.published.forms import form
 from suites.published.helps import helped
 from suites.published.layouts import ORIGINAL, Checkout, Collection, Published
 from suites.published.timed import timed_half
@@ -71,7 +71,7 @@ def _task(published: Published, suite: str) -> ScriptTask:
         aliases=(published.file, *(label_alias(each) for each in published.labels)),
         tolerance=PUBLISHED,
         script=test.text,
-        timed_half=timed_half(published, helped(published.test).text, MODULE_SOLUTION),
+        timed_half=timed_half(published, helped(published.test).text),
         variable=what.variable,
         main=published.form == "script",
         rule="printed" if suite in PRINTED else "close",

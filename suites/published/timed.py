@@ -9,6 +9,7 @@ module    `ModelNew` on the inputs of the module itself
 from __future__ import annotations
 
 from suites.published.edits import without_imports
+from suites.published.forms import MODULE_SOLUTION, STAND_INS
 from suites.published.layouts import Published
 
 _SOLUTIONS = ("TorchBench_v1", "TritonBench_v1", "geak_eval", "performance_utils")
@@ -104,9 +105,6 @@ def _described(name, inputs):
 """
 
 _BENCHMARKER = """
-import sys as _sys
-import types as _types
-
 _calls = []
 
 
@@ -118,11 +116,8 @@ class _Benchmarker:
         _calls.append(self.op_callable)
 
 
-for _name in ("geak_eval", "geak_eval.perf", "geak_eval.perf.ROCm", "geak_eval.perf.ROCm.performance_utils_pytest"):
-    _sys.modules.setdefault(_name, _types.ModuleType(_name))
 _utils = _sys.modules["geak_eval.perf.ROCm.performance_utils_pytest"]
 _utils.PytestBenchmarker, _utils.do_bench_config = _Benchmarker, lambda *values, **options: None
-_utils.save_all_benchmark_results = None
 
 """
 
@@ -200,13 +195,12 @@ def make_workload(number):
 """
 
 
-def timed_half(task: Published, test: str, solution: str) -> str:
-    """The program; empty where the checkout has nothing that times the task. `test` is what runs of the test half,
-    `solution` the class of a module."""
+def timed_half(task: Published, test: str) -> str:
+    """The program; empty where the checkout has nothing that times the task. `test` is what runs of the test half."""
     if task.form == "pytest":
-        return f"{_BENCHMARKER}{test}{_OF_PYTEST}" if "def test_performance" in test else ""
+        return f"{STAND_INS}{_BENCHMARKER}{test}{_OF_PYTEST}" if "def test_performance" in test else ""
     if task.form == "module":
-        return f"{task.solution}\n{_DESCRIBED}{_OF_MODULE.replace('{solution}', solution)}"
+        return f"{task.solution}\n{_DESCRIBED}{_OF_MODULE.replace('{solution}', MODULE_SOLUTION)}"
     if not task.performance:
         return ""
     metrics = without_imports(task.performance, lambda module: _of_evaluator(module, task.name))
