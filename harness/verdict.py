@@ -144,6 +144,8 @@ class Timing:
     """Largest error of the outputs compared when timed, as a share of what the tolerance allows."""
     kernels: tuple[Kernel, ...] = ()
     """What it launched, the longest first (GPU)."""
+    doubt: str = ""
+    """What the judge's clock says against the claims, and the device was too busy to prove."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,6 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
 
 @pytest.fixture(scope="session")
 def hasty_judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
-    """A judge that soon gives up on a candidate that hangs."""
-    with _judge(request, 5.0) as judge:
+    """A judge that soon gives up on a candidate that hangs; a GPU's host compiles for many at once."""
+    with _judge(request, 15.0 if request.config.getoption("--device") else 5.0) as judge:
         yield judge

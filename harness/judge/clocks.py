@@ -6,9 +6,13 @@ time of a block the claims are subtracted; what is left, the time that the event
 own part, which the same block costs the reference as well. More than that was worked unseen.
 
 Two kinds of blocks are looked at. In the first the cache is flushed between calls, which takes time that unseen work
-can hide behind. Bare blocks, of many calls and of lengths that the judge draws, have no flush: nothing hides there.
-(One that found out which blocks are bare, and were honest in those alone, could hide as much as does not slow down the
-flush, which the memory's whole bandwidth is busy with.)
+can hide behind. Bare blocks, of many calls, have no flush: nothing hides there. (One that found out which blocks are
+bare, and were honest in those alone, could hide as much as does not slow down the flush, which the memory's whole
+bandwidth is busy with.)
+
+The judge hears late that a block is over where its host is busy, and a block lasts longer where others use the device:
+by milliseconds, but either side's alike. So the blocks of both are looked at in pairs, as they were run. What half of
+the pairs show is a doubt, which more pairs follow; a lie is what almost all of them show.
 
 The hardware's limit stands beside: no kernel moves its bytes faster than the memory does, or multiplies faster than the
 matrix units do (`harness.device.Peaks.impossible_us`).
@@ -17,19 +21,24 @@ matrix units do (`harness.device.Peaks.impossible_us`).
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from harness.judge.statistics import median_above
 
 SLACK_US, SLACK = 20.0, 0.15
 """Of flushed blocks: a claim may be less than the judge's clock allows by the larger of these (µs a call; share)."""
 BARE_SLACK_US, BARE_SLACK, BEHIND_SLACK = 10.0, 0.05, 0.5
 """Of bare blocks, likewise. The last is for calls that take the host longer than the device: a share of what they took
 longer in bare blocks than in flushed ones, where the device has more to do meanwhile."""
-BARE_BLOCK_SLACK_US = 150.0
-"""Of a whole bare block: a busy host hears so much later that it is over. Not needed where blocks of two lengths were
-heard: what is late by block does not grow with the calls."""
-BARE_ROUNDS = 6
-"""So many bare blocks have to speak against a candidate, half of them of half the length: where the first one does,
-others follow."""
+BLOCK_SLACK_US = 100.0
+"""Of a whole block of either kind: one of the two processes may be slower to say that it is over."""
+CHANCE = 1e-4
+"""That pairs of an honest candidate look like a lie, at most, if each is as likely to speak for it as against it."""
+LEAST_UNEVEN = 14
+"""Blocks, of which none may have calls that are alike."""
+MORE_PAIRS = 60
+"""As long as a doubt is neither proved nor gone."""
 
 
 @dataclass(frozen=True)
@@ -49,60 +58,83 @@ class Clocks:
 
     claims: list[float] = field(default_factory=list)
     """Medians by device events, of flushed blocks."""
+    means: list[float] = field(default_factory=list)
+    """Of the same calls."""
     walls: list[float] = field(default_factory=list)
     """Shares of the same blocks by the judge's clock."""
     bare: list[Bare] = field(default_factory=list)
+    calls: int = 1
+    """In a flushed block."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What one kind of blocks shows against a candidate."""
+
+    bare: bool
+    pairs: int
+    sentence: str
+    proved: bool
 
 
 def unseen(candidate: Clocks, reference: Clocks) -> float | None:
     """Time a call, µs, that the candidate worked in bare blocks beyond what its events claim, the harness's part taken
-    off; may be negative. Of all blocks the least: what slows one down from outside must not look like a lie."""
-    if not candidate.bare or not reference.bare:
+    off; may be negative. The median over pairs of blocks."""
+    pairs = _bare_pairs(candidate, reference)
+    return statistics.median(pairs) if pairs else None
+
+
+def doubts(candidate: Clocks, reference: Clocks) -> list[Doubt]:
+    """What the two clocks say against the candidate's claims; what is proved first."""
+    found = (_flushed(candidate, reference), _without_flushes(candidate, reference), _uneven(candidate))
+    return sorted((each for each in found if each is not None), key=lambda each: not each.proved)
+
+
+def _flushed(candidate: Clocks, reference: Clocks) -> Doubt | None:
+    pairs = [c - r for c, r in zip(_left(candidate), _left(reference), strict=True)]
+    hidden, claimed = statistics.median(pairs), statistics.median(candidate.claims)
+    allowed = max(SLACK_US, SLACK * (claimed + hidden), BLOCK_SLACK_US / candidate.calls)
+    if hidden <= allowed:
         return None
-    return min(each.unseen for each in candidate.bare) - statistics.median(each.unseen for each in reference.bare)
+    sentence = (
+        f"its events claim {claimed:.1f} µs a call, the judge's clock saw {hidden:.1f} µs more of work that they leave "
+        "out"
+    )
+    return Doubt(False, len(pairs), sentence, median_above(pairs, allowed, CHANCE))
 
 
-def suspicious(candidate: Clocks, reference: Clocks) -> bool:
-    """Does the bare block show more than the claims, be it that the host heard late? Then others have to follow."""
-    hidden = unseen(candidate, reference)
-    return hidden is not None and hidden > _allowed(candidate)
+def _left(side: Clocks) -> list[float]:
+    """What the claims of flushed blocks do not account for, µs a call."""
+    return [wall - mean for wall, mean in zip(side.walls, side.means, strict=True)]
 
 
-def _allowed(candidate: Clocks) -> float:
-    """What may be unseen, µs a call, besides what is heard late."""
-    claimed = statistics.median(candidate.claims)
-    bare = statistics.median(each.claim for each in candidate.bare)
-    return max(BARE_SLACK_US, BARE_SLACK * bare, BEHIND_SLACK * (bare - claimed))
-
-
-def _growth(side: Clocks) -> float | None:
-    """What a call adds to the unseen time of a bare block, µs; None where all are of about one length."""
-    least: dict[int, float] = {}
-    for each in side.bare:
-        least[each.calls] = min(each.unseen * each.calls, least.get(each.calls, float("inf")))
-    short, long = min(least), max(least)
-    return (least[long] - least[short]) / (long - short) if 2 * (long - short) >= long > 2 else None
-
-
-def lie(candidate: Clocks, reference: Clocks) -> str | None:
-    """What the two clocks say against the candidate's claims, or None."""
-    claimed = statistics.median(candidate.claims)
-    overhead = statistics.median(w - c for w, c in zip(reference.walls, reference.claims, strict=True))
-    least = min(candidate.walls) - overhead
-    if claimed < least - max(SLACK_US, SLACK * least):
-        return f"its events claim {claimed:.1f} µs a call, the judge's clock allows no less than {least:.1f} µs"
-    hidden = unseen(candidate, reference)
-    if hidden is None:
+def _uneven(candidate: Clocks) -> Doubt | None:
+    """One call of a block may do the work of all. Where a host was late it looks so, too, but not in every block."""
+    claimed, least = statistics.median(candidate.claims), min(candidate.means)
+    if least - claimed <= max(SLACK_US, SLACK * least):
         return None
-    growth = _growth(candidate), _growth(reference)
-    if growth[0] is None or growth[1] is None:
-        late = BARE_BLOCK_SLACK_US / max(each.calls for each in candidate.bare)
-    else:
-        late, hidden = 0.0, min(hidden, growth[0] - growth[1])
-    if hidden > max(_allowed(candidate), late):
-        bare = statistics.median(each.claim for each in candidate.bare)
-        return (
-            f"its events claim {bare:.1f} µs a call in blocks without flushes, the judge's clock saw {hidden:.1f} µs "
-            "more of work that they leave out"
-        )
-    return None
+    sentence = (
+        f"its events claim {claimed:.1f} µs for half of the calls, and no block has less than {least:.1f} µs a call"
+    )
+    return Doubt(False, len(candidate.claims), sentence, len(candidate.claims) >= LEAST_UNEVEN)
+
+
+def _without_flushes(candidate: Clocks, reference: Clocks) -> Doubt | None:
+    pairs = _bare_pairs(candidate, reference)
+    if not pairs:
+        return None
+    hidden, claimed = statistics.median(pairs), statistics.median(each.claim for each in candidate.bare)
+    behind = BEHIND_SLACK * (claimed - statistics.median(candidate.claims))
+    calls = max(each.calls for each in candidate.bare)
+    allowed = max(BARE_SLACK_US, BARE_SLACK * claimed, behind, BLOCK_SLACK_US / calls)
+    if hidden <= allowed:
+        return None
+    sentence = (
+        f"its events claim {claimed:.1f} µs a call in blocks without flushes, the judge's clock saw {hidden:.1f} µs "
+        "more of work that they leave out"
+    )
+    return Doubt(True, len(pairs), sentence, median_above(pairs, allowed, CHANCE))
+
+
+def _bare_pairs(candidate: Clocks, reference: Clocks) -> Sequence[float]:
+    return [c.unseen - r.unseen for c, r in zip(candidate.bare, reference.bare, strict=True)]

@@ -25,7 +25,7 @@ import torch
 from harness.device import Device
 from harness.engine.lease import lease
 from harness.judge.blame import Blame
-from harness.judge.clocks import BARE_ROUNDS, Bare, Clocks, lie, suspicious
+from harness.judge.clocks import MORE_PAIRS, Bare, Doubt, doubts
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
@@ -52,14 +52,14 @@ BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
 """A long block without a flush (`harness.judge.clocks`): of how many calls at most, and at least where these move more
 than so many bytes."""
 LONGER_START = 4.0
-"""The device sleeps so many times as long before the bare blocks that follow one that looks like a lie."""
+"""The device sleeps so many times as long before the bare blocks that follow one that speaks against a candidate."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 SLOW_CHECK = 0.03
 """Seconds. Where a comparison takes longer, for its oracle, the first and the last block's are all."""
-CONFIRMING_CALLS = 8
-"""In each block of the rounds that follow a contradiction of the clocks: what a host hears late is a block's, what is
-worked unseen is each call's."""
+DOUBTED_CALLS = 8
+"""In each block of the rounds that follow a doubt: what a host hears late is a block's, what is worked unseen is each
+call's."""
 FEW_WORKLOADS = 4
 """A task with fewer has both compared on each of them, a bare block and the call under the profiler; else one of the
 two is drawn: who is wrong there alone is found on one workload or another."""
@@ -126,7 +126,7 @@ class Rounds:
         self.worst = 0.0
         """Error of the outputs compared, as a share of what is allowed."""
         self.bare_calls = 0
-        """In a long bare block."""
+        """In a bare block."""
         self.first: list[int] = []
         """What the candidate's first block was made with."""
 
@@ -187,25 +187,27 @@ class Rounds:
                 break
         if not device.interpreted:
             self._round(check=True)
-        while self.watched and self._bare_rounds() < (BARE_ROUNDS if self._doubtful() else 1):
+        if self.watched and not self._bare_rounds():
             self._bare_round()
+        self._dispel(start)
         return self._ratio(self._resolution())
 
-    def contradiction(self) -> str | None:
+    def doubts(self) -> list[Doubt]:
         """What the judge's clock says against the claims; the interpreter makes none."""
-        return lie(self.sides["candidate"].clocks, self.sides["reference"].clocks) if self.watched else None
+        return doubts(self.sides["candidate"].clocks, self.sides["reference"].clocks) if self.watched else []
 
-    def _doubtful(self) -> bool:
-        """Do more bare blocks have to be heard?"""
-        sides = self.sides["candidate"].clocks, self.sides["reference"].clocks
-        return suspicious(*sides) or lie(*sides) is not None
-
-    def forget(self) -> None:
-        """Start again, with longer blocks."""
-        most = int(self.limits.longest_block_us / self._shortest())
-        self.calls = max(self.calls, min(CONFIRMING_CALLS, self.fit, most))
-        for side in self.sides.values():
-            side.clocks = Clocks()
+    def _dispel(self, start: float) -> None:
+        """More blocks of the kind that makes a doubt, until it is gone or proved."""
+        most = int(self.limits.longest_block_us / self._shortest()) if self.watched else 1
+        for _ in range(MORE_PAIRS):
+            found = self.doubts()
+            if not found or found[0].proved or time.monotonic() - start > 2 * self.limits.seconds:
+                break
+            if min(found, key=lambda each: each.pairs).bare:
+                self._bare_round()
+            else:
+                self.calls = max(self.calls, min(DOUBTED_CALLS, self.fit, most))
+                self._round(check=False)
 
     def trim(self) -> None:
         """Have both drop what the last block left, where it is much: giving memory back takes time."""
@@ -257,7 +259,9 @@ class Rounds:
         for name, drawn, samples, wall in self._blocks(self.calls):
             clocks = self.sides[name].clocks
             clocks.claims.append(statistics.median(samples) if samples else wall)
+            clocks.means.append(statistics.mean(samples) if samples else wall)
             clocks.walls.append(wall)
+            clocks.calls = self.calls
             if name == "candidate" and check:
                 with Blame(name, self.task, self.case, timed=True):
                     self._check(drawn, Outcome.TIMED_WRONG)
@@ -267,7 +271,7 @@ class Rounds:
         return paired_ratio(claims["reference"], claims["candidate"], resolution)
 
     def _bare_round(self) -> None:
-        """One block of each without a flush, long or half as long, in random order."""
+        """One block of each without a flush, in random order."""
         with self.stopwatch("bare rounds"):
             self._bare_blocks()
 
@@ -276,10 +280,9 @@ class Rounds:
         first = self._bare_rounds() == 0
         if first:
             self.bare_calls = self.rng.randint(most - most // 4, most)
-        count = max(1, self.bare_calls // (1 + self._bare_rounds() % 2))  # of two lengths, in turn
-        for name, drawn, samples, wall in self._blocks(count, flush=False):
+        for name, drawn, samples, wall in self._blocks(self.bare_calls, flush=False):
             if samples:
-                bare = Bare(statistics.median(samples), wall - statistics.mean(samples), count)
+                bare = Bare(statistics.median(samples), wall - statistics.mean(samples), self.bare_calls)
                 self.sides[name].clocks.bare.append(bare)
             if name == "candidate" and first and self.bare_checked and not self.slow:
                 with Blame(name, self.task, self.case, timed=True):

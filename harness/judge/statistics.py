@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -41,6 +42,16 @@ def paired_ratio(reference: npt.ArrayLike, candidate: npt.ArrayLike, resolution:
     left_out = _left_out(len(ratios))
     low, high = ratios[left_out], ratios[len(ratios) - 1 - left_out]
     return Ratio(float(np.median(ratios)), float(low * (1 - resolution)), float(high * (1 + resolution)))
+
+
+def median_above(values: Sequence[float], bound: float, chance: float) -> bool:
+    """Do so many of the values lie above the bound as they would by `chance` at most, were their median the bound?
+
+    The sign test; Conover, "Practical Nonparametric Statistics" (1999), section 3.4.
+    """
+    count, above = len(values), sum(value > bound for value in values)
+    tail = sum(comb(count, number) for number in range(above, count + 1))
+    return tail <= chance * float(2**count)
 
 
 def _left_out(count: int) -> int:

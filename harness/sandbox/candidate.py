@@ -36,6 +36,8 @@ from harness.verdict import Outcome
 __all__ = ["CandidateProcess", "Foreign", "Placed", "Scripted"]
 GRACE = 10.0
 """Seconds in which a warden reports the end of its candidate."""
+_SPIN = 0.02
+"""Seconds for which the judge keeps its processor busy with waiting for what is timed, or stands before that."""
 _LEAST_SHARED, _KEPT_SHARED = 64 << 20, 256 << 20
 """Bytes of a GPU that one process shares with the judge: at least, and at most between workloads."""
 
@@ -210,16 +212,18 @@ class CandidateProcess(ScriptCalls):
 
     def answered(self, timeout: float) -> None:
         """Wait for what was asked."""
-        self._hear(timeout)
+        self._hear(timeout, spin=_SPIN)
 
     def fire(self, calls: int, ahead: float, timeout: float, flush: bool = True) -> Fired:
         """Run the armed calls; the device sleeps for `ahead` µs before them."""
+        spin = 0.0 if self.device == "cpu" else _SPIN
         start = time.perf_counter()
-        fired = self._ask({"op": "fire", "flush": flush, "ahead": ahead}, timeout)
+        self._send({"op": "fire", "flush": flush, "ahead": ahead})
+        fired = self._hear(timeout, spin=spin)
         elapsed = (time.perf_counter() - start) * 1e6
         if self.device == "cpu":
             return Fired(None, elapsed, 0.0, self._made((), {}, fired))
-        reply, launched = self._hear(timeout), fired.get("launched_us")
+        reply, launched = self._hear(timeout, spin=spin), fired.get("launched_us")
         samples = reply.get("samples_us")
         plausible = isinstance(samples, list) and len(samples) == calls and isinstance(launched, (int, float))
         if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
@@ -384,9 +388,9 @@ class CandidateProcess(ScriptCalls):
         except WireClosed:
             raise ended(self._end()) from None
 
-    def _hear(self, timeout: float, loading: bool = False) -> dict[str, Any]:
+    def _hear(self, timeout: float, loading: bool = False, spin: float = 0.0) -> dict[str, Any]:
         try:
-            reply, extra = self._channel.receive(timeout, MAX_MESSAGE)
+            reply, extra = self._channel.receive(timeout, MAX_MESSAGE, spin)
         except WireTimeout:
             said = self._end()
             raise CandidateFailed(

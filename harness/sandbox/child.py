@@ -70,6 +70,8 @@ _KEPT = 128
 """Up to one in so many bytes of a GPU's memory is kept between workloads, what the flush takes included."""
 _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
+_SPIN = 0.01
+"""Seconds. On a GPU, between messages that follow each other fast."""
 _CYCLES_A_MICROSECOND = 2000
 """Of a GPU's clock, roughly."""
 
@@ -77,15 +79,16 @@ _CYCLES_A_MICROSECOND = 2000
 def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
     """Answer the judge until it closes the channel; `evidence` is the open file that the tripwire writes to. What is
     not watched is only run."""
-    session = _Session(evidence, watched)
+    session, spin = _Session(evidence, watched), 0.0
     while True:
         try:
-            message, fds = channel.receive()
+            message, fds = channel.receive(spin=spin)
         except WireClosed:
             return
         name = message.pop("op")
         assert name in _MESSAGES, name
         handler = getattr(session, name)
+        spin = _SPIN if name in ("arm", "fire", "renew") and session.device != "cpu" else 0.0
         try:
             reply = handler(*fds, **message)
             if name == "fire" and session.device != "cpu":

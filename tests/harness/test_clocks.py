@@ -2,77 +2,127 @@
 
 from __future__ import annotations
 
+import random
+import statistics
+from dataclasses import replace
+
 import pytest
+import scipy.stats
 
-from harness.judge.clocks import Bare, Clocks, lie, suspicious, unseen
+from harness.judge.clocks import Bare, Clocks, doubts, unseen
 from harness.judge.devicetime import account, objection
+from harness.judge.statistics import median_above
 
 
-def _clocks(claim: float, wall: float, bare: list[tuple[float, float]]) -> Clocks:
-    return Clocks([claim] * 5, [wall] * 5, [Bare(*each, 20) for each in bare])
+def _clocks(claim: float, wall: float, bare: list[tuple[float, float]], calls: int = 20) -> Clocks:
+    return Clocks([claim] * 15, [claim] * 15, [wall] * 15, [Bare(*each, calls) for each in bare], calls=4)
 
 
-HONEST = _clocks(100.0, 450.0, [(95.0, 205.0), (96.0, 201.0), (95.0, 203.0)])
+def _told(candidate: Clocks, reference: Clocks) -> str | None:
+    """What is proved."""
+    found = doubts(candidate, reference)
+    return found[0].sentence if found and found[0].proved else None
+
+
+HONEST_BARE = [(95.0, 205.0), (96.0, 201.0), (95.0, 203.0)] * 5
+HONEST = _clocks(100.0, 450.0, HONEST_BARE)
 
 
 def test_the_same_kernel_tells_no_lie() -> None:
-    assert lie(HONEST, HONEST) is None
-    assert unseen(HONEST, HONEST) == pytest.approx(-2.0)
+    assert not doubts(HONEST, HONEST)
+    assert unseen(HONEST, HONEST) == 0.0
 
 
 def test_a_claim_below_the_judges_clock() -> None:
-    told = lie(_clocks(40.0, 450.0, HONEST_BARE), HONEST)
-    assert told is not None and "no less than 100.0 µs" in told
-    assert lie(_clocks(90.0, 450.0, HONEST_BARE), HONEST) is None, "within the slack"
+    told = _told(_clocks(40.0, 450.0, HONEST_BARE), HONEST)
+    assert told is not None and "saw 60.0 µs more" in told
+    assert not doubts(_clocks(90.0, 450.0, HONEST_BARE), HONEST), "within the slack"
+    one = replace(_clocks(60.0, 450.0, HONEST_BARE), calls=1)
+    assert not doubts(one, HONEST), "one call a block: 0.1 ms may be the block's"
 
 
-HONEST_BARE = [(each.claim, each.unseen) for each in HONEST.bare]
+def test_few_pairs_prove_nothing() -> None:
+    few = [Clocks([claim] * 13, [claim] * 13, [450.0] * 13, calls=4) for claim in (40.0, 100.0)]
+    (found,) = doubts(few[0], few[1])
+    assert not found.proved and not found.bare and found.pairs == 13
 
 
-def test_one_slow_block_from_outside_is_no_lie() -> None:
-    slowed = _clocks(100.0, 450.0, [(95.0, 900.0), (95.0, 800.0), (95.0, 204.0)])
-    slowed.walls[1:] = [900.0] * 4
-    assert lie(slowed, HONEST) is None
+def test_slow_blocks_from_outside_are_no_lie_and_hide_none() -> None:
+    """Seen on an H200 that other processes were busy on: a block of either side lasts milliseconds longer at times."""
+    rng = random.Random(4)
+
+    def late() -> float:
+        return rng.choice([0.0, 50.0, 200.0, 2450.0, 4900.0])
+
+    for hidden in (0.0, 93.0):
+        said = 0
+        for _ in range(50):
+            sides = [
+                Clocks(
+                    [100.0 - less] * 60,
+                    [100.0 - less] * 60,
+                    [450.0 + late() / 4 for _ in range(60)],
+                    [Bare(95.0 - less, 200.0 + less + rng.gauss(0.0, 40.0), 8) for _ in range(60)],
+                    calls=4,
+                )
+                for less in (hidden, 0.0)
+            ]
+            said += _told(*sides) is not None
+        assert said == (50 if hidden else 0)
+
+
+def test_a_host_that_launches_late_is_no_lie() -> None:
+    """Seen on an H200: a twin whose launches fail and are repeated; the device waits between most events."""
+    rng = random.Random(5)
+    for _ in range(50):
+        late = Clocks(calls=3)
+        for number in range(60):
+            samples = [110.0 + (rng.expovariate(1 / 2000.0) if number % 7 else 0.0) for _ in range(3)]
+            late.claims.append(statistics.median(samples))
+            late.means.append(statistics.mean(samples))
+            late.walls.append(350.0 + statistics.mean(samples) + rng.gauss(0.0, 50.0))
+        honest = replace(HONEST, claims=[110.0] * 60, means=[110.0] * 60, walls=[460.0] * 60, bare=[])
+        assert not doubts(late, honest)
+
+
+def test_one_call_that_does_the_work_of_all() -> None:
+    uneven = replace(HONEST, claims=[5.0] * 15)  # 5, 5 and 290 µs
+    told = _told(uneven, HONEST)
+    assert told is not None and "no block has less than 100.0 µs a call" in told
+    assert not doubts(replace(uneven, means=[5.0, *[100.0] * 14], walls=[355.0, *[450.0] * 14]), HONEST)
 
 
 def test_work_that_events_leave_out_shows_without_flushes() -> None:
-    hidden = _clocks(100.0, 450.0, [(5.0, 290.0), (5.0, 295.0), (5.0, 291.0)])
-    told = lie(hidden, HONEST)
-    assert told is not None and "saw 87.0 µs more" in told
+    hidden = _clocks(100.0, 450.0, [(5.0, 290.0), (5.0, 295.0), (5.0, 291.0)] * 5)
+    told = _told(hidden, HONEST)
+    assert told is not None and "saw 88.0 µs more" in told
 
 
 def test_a_short_block_that_is_heard_of_late_is_no_lie() -> None:
     """What was seen on a busy machine: five calls, and 0.1 ms until the judge knew that they were over."""
-    honest = [(373.0, 210.0), (374.0, 212.0), (373.0, 211.0)]
-    late = [(373.0, 234.0), (373.0, 236.0), (374.0, 235.0)]
-    for calls, told in ((5, None), (20, "saw 23.0 µs more")):
-        sides = [Clocks([374.0] * 5, [640.0] * 5, [Bare(*each, calls) for each in bare]) for bare in (late, honest)]
-        said = lie(*sides)
+    late = [(claim, unseen + 19.0) for claim, unseen in HONEST_BARE]
+    for calls, told in ((5, None), (20, "saw 19.0 µs more")):
+        said = _told(_clocks(100.0, 450.0, late, calls), HONEST)
         assert said is None if told is None else said is not None and told in said
-
-
-def test_what_is_late_by_block_does_not_grow_with_the_calls() -> None:
-    """Blocks of eight and of four calls; one side's are heard 0.25 ms late, whatever their length."""
-    for late, each, told in ((250.0, 0.0, None), (0.0, 30.0, "saw 30.0 µs more"), (40.0, 30.0, "saw 30.0 µs more")):
-        blocks = [Bare(35.0, 20.0 + each + late / calls, calls) for calls in (8, 4) * 3]
-        honest = [Bare(35.0, 20.0, calls) for calls in (8, 4) * 3]
-        sides = [Clocks([35.0] * 5, [400.0] * 5, bare) for bare in (blocks, honest)]
-        assert suspicious(*sides)
-        said = lie(*sides)
-        assert said is None if told is None else said is not None and told in said
-    first = [Clocks([35.0] * 5, [400.0] * 5, [Bare(35.0, unseen, 8)]) for unseen in (35.0, 20.0)]
-    assert suspicious(*first) and lie(*first) is None, "one block alone: others have to follow"
 
 
 def test_a_host_that_can_not_keep_up_is_no_lie() -> None:
-    behind = _clocks(100.0, 450.0, [(160.0, 228.0), (165.0, 226.0), (162.0, 230.0)])
-    assert lie(behind, HONEST) is None
+    behind = _clocks(100.0, 450.0, [(160.0, 228.0), (165.0, 226.0), (162.0, 230.0)] * 5)
+    assert not doubts(behind, HONEST)
 
 
 def test_no_bare_blocks_no_complaint() -> None:
-    alone = Clocks([100.0] * 3, [450.0] * 3)
+    alone = Clocks([100.0] * 3, [100.0] * 3, [450.0] * 3)
     assert unseen(alone, alone) is None
-    assert lie(alone, alone) is None
+    assert not doubts(alone, alone)
+
+
+def test_the_sign_test_is_scipys() -> None:
+    for count, above in ((5, 5), (14, 14), (13, 13), (40, 33), (60, 41)):
+        values = [1.0] * above + [-1.0] * (count - above)
+        p = scipy.stats.binomtest(above, count, alternative="greater").pvalue
+        for chance in (1e-4, 1e-2, 0.05):
+            assert median_above(values, 0.0, chance) == (p <= chance)
 
 
 # --- who did the work -------------------------------------------------------------------------------------------------
