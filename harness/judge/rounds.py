@@ -67,6 +67,8 @@ FLUSHED_A_MICROSECOND = 6_000_000
 """Bytes that are written between calls, at most."""
 KEPT_BYTES = 1 << 30
 """Of the device's memory, by each judge."""
+LEFT_BYTES = 4 << 30
+"""For blocks, by each side, until the workload is over; what is more is given back before the next is timed."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class Rounds:
         """Have both drop what the last block left, where it is much: giving memory back takes time."""
         if self.lender is not None:
             self.lender.settle(self.processes)
-        if self.room <= BARE_BYTES:
+        if self.room <= LEFT_BYTES:
             return
         for name, side in self.sides.items():
             with Blame(name, self.task, self.case):
@@ -223,6 +225,10 @@ class Rounds:
         """Who does the work of one more call; nothing on the interpreter, and where the profiler sees nothing."""
         if not self.watched:
             return Profile()
+        with self.stopwatch("profile"):
+            return self._profile()
+
+    def _profile(self) -> Profile:
         process, drawn = self.sides["candidate"].process, self._shifts(1)
         with Blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.fresh, self._left())

@@ -39,6 +39,10 @@ LONGEST_INTERPRETED = 0.5
 """Seconds. What takes longer on the interpreter, where times say little, is not timed there."""
 MIN_ROUNDS = 8
 """Each has one call of both sides."""
+LONG, LONGEST = 0.05, 0.5
+"""Seconds of a call on a GPU. What takes longer is timed in as few rounds as there may be, or not at all."""
+SECONDS = 1.5
+"""For the rounds of a workload, fewer where the limits say so."""
 
 
 class ReferenceFailed(Exception):
@@ -112,11 +116,13 @@ class ScriptTiming:
             self.reference.ready(number, self.seed, self.flush, seconds)
             begin = time.monotonic()
             self._call(Side(self.reference), shift, seconds)
-            if self.device.interpreted and time.monotonic() - begin > LONGEST_INTERPRETED:
+            longest = LONGEST_INTERPRETED if self.device.interpreted else LONGEST
+            if self.device.interpreted and time.monotonic() - begin > longest:
                 return False
             first = self.reference.keep(0, COMPARED, seconds)
-            for each in (self._shift(), shift):
-                self._call(Side(self.reference), each, seconds)
+            claims = [self._call(Side(self.reference), each, seconds)[0] for each in (self._shift(), shift)]
+            if min(claims) > longest * 1e6:
+                return False
             again = self.reference.keep(0, COMPARED, seconds)
             return self._differ(first, again) is None and not holds_nan(first)
         except CandidateFailed:
@@ -136,12 +142,13 @@ class ScriptTiming:
 
     def _rounds(self, sides: dict[str, Side], label: str) -> Ratio:
         limits, begin = self.limits, time.monotonic()
-        most = limits.max_rounds
+        most, seconds = limits.max_rounds, min(SECONDS, limits.seconds)
         least = limits.min_rounds if self.device.interpreted else max(MIN_ROUNDS, limits.min_rounds)
         checked = self.rng.randrange(least)
         for number in range(most):
             self._round(sides, label)
-            spent = time.monotonic() - begin > limits.seconds
+            long = not self.device.interpreted and sides["reference"].claim > LONG * 1e6
+            spent = long or time.monotonic() - begin > seconds
             last = number + 1 == most or (
                 number + 1 >= (limits.few_rounds if spent else least) and (spent or self._precise(sides))
             )
@@ -152,7 +159,7 @@ class ScriptTiming:
                 break
         for _ in range(MORE_PAIRS):
             found = self._doubts(sides)
-            if not found or found[0].proved or time.monotonic() - begin > 2 * limits.seconds:
+            if not found or found[0].proved or time.monotonic() - begin > 2 * seconds:
                 break
             self._round(sides, label)
         for doubt in self._doubts(sides):

@@ -36,6 +36,7 @@ class ScriptTrial(Trial):
     """One candidate before the judge."""
 
     task: ScriptTask
+    _soiled = True
 
     def read(self) -> None:
         """What the text alone shows."""
@@ -45,6 +46,7 @@ class ScriptTrial(Trial):
         """Call and execution: every seed. Where the reference can't judge, the published rules alone: they ask less."""
         self.rules = {"paper call": False, "paper execution": False, "value": False}
         standing = self._known_standing()
+        self._soiled = standing.soiled
         try:
             if standing.reason:
                 self._try_once(process, standing)
@@ -119,7 +121,7 @@ class ScriptTrial(Trial):
         """Where values differ: does the reference give its own again?"""
         difference, _ = self._differ(expected, self._expected(seed))
         if difference is not None:
-            standing = Standing(_OTHER_VALUES.format(difference.sentence), runs=True)
+            standing = Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=self._soiled)
             self.judge.standings.put(self.task.digest, standing)
             raise _unsupported(standing.reason)
 
@@ -139,6 +141,7 @@ class ScriptTrial(Trial):
 
     def _acts(self) -> tuple[str, ...]:
         """What the reference is seen doing in one run: a process tells by its end."""
+        self._soiled = False
         self._expected(self._seed(self.task.cases[0], "acts"))
         seen = self.judge.reference_process(self.task).testify()
         self.judge.drop_reference(self.task)
@@ -169,7 +172,7 @@ class ScriptTrial(Trial):
         return f"right on {self.passed} seeds" + (f", {speed:.3f} times the reference's speed" if speed else "")
 
     def _run(self, process: CandidateProcess, seed: int, timeout: float) -> Scripted:
-        return process.script(self.task.script, self.task.variable, seed, timeout, self.task.main)
+        return process.script(self.task.script, self.task.variable, seed, timeout, self.task.main, self._soiled)
 
     def _differ(self, expected: Scripted, ran: Scripted) -> tuple[Difference | None, float]:
         return differ(expected.value, ran.value, self.task.tolerance, self.task.variable)
@@ -200,21 +203,29 @@ class ScriptTrial(Trial):
         return self.judge.standings.put(self.task.digest, standing)
 
     def _standing(self) -> Standing:
-        """Can the reference judge? It is run twice with each seed."""
+        """Can the reference judge? It is run twice with each seed, at first with memory as it is."""
+        soiled = True
         for number, case in enumerate(self.task.cases):
-            seed = self._seed(case, "reference")
+            seed, self._soiled = self._seed(case, "reference"), False
             first = self._expected(seed, 1 if number else PATIENCE)
             if first.value is None:
                 return Standing(f"the published test half keeps nothing in `{self.task.variable}`", runs=True)
-            difference, _ = self._differ(first, self._expected(seed))
+            self._soiled = soiled
+            try:
+                again = self._expected(seed)
+            except CandidateFailed:  # what nobody wrote leads it astray
+                self._soiled = soiled = False
+                again = self._expected(seed)
+            difference, _ = self._differ(first, again)
             if difference is not None:
-                return Standing(_OTHER_VALUES.format(difference.sentence), runs=True)
+                return Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=soiled)
         if not says_something(first.value):
             return Standing(
                 f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies",
                 runs=True,
+                soiled=soiled,
             )
-        return Standing(runs=True)
+        return Standing(runs=True, soiled=soiled)
 
 
 _OTHER_VALUES = "the published reference gives other values when it is run again: {}"

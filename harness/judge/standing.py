@@ -23,6 +23,8 @@ class Standing:
     """Did it run, whatever its values are worth?"""
     acts: tuple[str, ...] | None = None
     """What it does itself, and no candidate is blamed for; None: nobody had to know yet."""
+    soiled: bool = True
+    """Does it run where memory that nobody wrote holds anything?"""
 
 
 class Standings:
@@ -39,9 +41,8 @@ class Standings:
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
                 told = json.loads(self._path(self._folder, digest).read_text())
                 acts = told["acts"]
-                self._known[digest] = Standing(
-                    str(told["reason"]), bool(told["runs"]), None if acts is None else tuple(map(str, acts))
-                )
+                acts = None if acts is None else tuple(map(str, acts))
+                self._known[digest] = Standing(str(told["reason"]), bool(told["runs"]), acts, bool(told["soiled"]))
         return self._known.get(digest)
 
     def put(self, digest: str, standing: Standing) -> Standing:

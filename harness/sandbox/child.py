@@ -365,8 +365,7 @@ class _Session(Scripts):
     def trim(self) -> dict[str, Any]:
         """Others work on the device, too; but what is given back has to be asked for again, and both take time."""
         self.sets, self.results, self.spare = [], [], None
-        if self.device != "cpu" and torch.cuda.memory_reserved() > self.kept:
-            torch.cuda.empty_cache()
+        self._give_back()
         return {}
 
     def release(self, much: bool = False) -> dict[str, Any]:

@@ -63,10 +63,13 @@ class ScriptCalls:
     _shared: Callable[[int], Any]
     _read: Callable[[dict[str, Any]], torch.Tensor]
 
-    def script(self, text: str, variable: str, seed: int, timeout: float, main: bool = True) -> Scripted:
+    def script(
+        self, text: str, variable: str, seed: int, timeout: float, main: bool = True, soil: bool = True
+    ) -> Scripted:
         """Run a test half in the candidate's module, as a program if it is `main`, and read what it left in the
-        variable."""
-        ran = self._ask({"op": "script", "text": text, "variable": variable, "seed": seed, "main": main}, timeout)
+        variable. `soil`: memory of a GPU that is given out holds neither zeros nor what was there before."""
+        message = {"op": "script", "text": text, "variable": variable, "seed": seed, "main": main, "soil": soil}
+        ran = self._ask(message, timeout)
         launches, printed = ran.get("launches"), str(ran.get("printed"))[:64]
         if type(launches) is not int:
             raise CandidateFailed(Outcome.PROTOCOL, "the script came back without what it needs")

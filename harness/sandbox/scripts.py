@@ -53,9 +53,10 @@ class Scripts:
         self.fresh: list[tuple[torch.Tensor, torch.Tensor]] = []
         """Tensors of the workload's inputs, and what they are made of."""
 
-    def script(self, text: str, variable: str, seed: int, main: bool) -> dict[str, Any]:
+    def script(self, text: str, variable: str, seed: int, main: bool, soil: bool) -> dict[str, Any]:
         """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
-        self._soil()
+        if soil:
+            self._soil()
         self._seed(seed)
         self.module.pop(variable, None)
         self.witness.launches = 0
@@ -79,6 +80,7 @@ class Scripts:
 
         told = tree.encode(self.values_kept, put)
         self._synchronize()  # the judge reads at once
+        self._give_back()
         return {"tree": told}
 
     def workloads(self, text: str, seed: int) -> dict[str, Any]:
@@ -107,6 +109,7 @@ class Scripts:
             self.timed_names = {}
         self.function, self.workload_inputs, self.values_kept = None, None, None
         self.fresh, self.sets, self.results = [], [], []
+        self._give_back()
         return {}
 
     def renew(self, shift: int) -> dict[str, Any]:
@@ -141,6 +144,11 @@ class Scripts:
             kept.write(text)
         linecache.checkcache(file)
         exec(compile(text, file, "exec"), names)
+
+    def _give_back(self) -> None:
+        """Others work on the device, too."""
+        if self.device != "cpu" and torch.cuda.memory_reserved() > self.kept:
+            torch.cuda.empty_cache()
 
     def _soil(self) -> None:
         """Memory that is given out next holds neither zeros nor what an earlier run left there."""
