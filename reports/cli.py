@@ -7,6 +7,7 @@ needs pandas is imported when it is used, so that `--help` and `runs` answer at 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import shutil
@@ -25,18 +26,22 @@ if TYPE_CHECKING:
 
     from reports.table import Table
 
+COMMANDS: tuple[str, ...] = ()
+"""Modules with a command of their own: `add(commands)` gives it a parser and, as its default `command`, a function that
+takes the arguments and returns a text, or a text and an exit code. They import no pandas before that is called."""
 FORMATS = ("terminal", "markdown", "csv")
 _FORMAT_OF = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0, or 2 for a mistake of the user's."""
+    """Run the command; returns the exit code: 0, or 2 for a mistake of the user's, or what the command itself says."""
     arguments = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode still gets its table
     try:
-        text = arguments.command(arguments)
+        told = arguments.command(arguments)
+        text, code = (told, 0) if isinstance(told, str) else told
         sys.stdout.write(text)
         sys.stdout.flush()
     except KernelAssayError as error:
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"kernel-assay: {one_line(error)}: check the path and its permissions", file=sys.stderr)
         return 2
-    return 0
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,13 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     passes.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     passes.set_defaults(command=_pass_at_k)
     for each in (board, tasks, proof, scaling, times, rules, passes):
-        each.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
-        each.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
+        add_output(each)
 
     show = commands.add_parser("show", help="one attempt in full: verdict, times, files")
     show.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     show.add_argument("name", metavar="ATTEMPT|TASK", help="an attempt's id, or a task for all attempts at it")
     show.set_defaults(command=_show)
+
+    for name in COMMANDS:
+        importlib.import_module(f"reports.{name}").add(commands)
 
     runs = commands.add_parser("runs", help="the runs in a folder")
     runs.add_argument("folder", type=Path, metavar="DIR", help="a folder with run folders in it")
@@ -102,16 +109,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that gives tables: `deliver` reads them."""
+    parser.add_argument("--format", choices=FORMATS, help="default: by the ending of FILE, else terminal")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
+
+
 def _leaderboard(arguments: argparse.Namespace) -> str:
     from reports.leaderboard_table import leaderboard_tables
 
-    return _deliver(arguments, leaderboard_tables(_results(arguments.runs)))
+    return deliver(arguments, leaderboard_tables(_results(arguments.runs)))
 
 
 def _tasks(arguments: argparse.Namespace) -> str:
     from reports.tasks import tasks_table
 
-    return _deliver(arguments, [tasks_table(_results([arguments.run]))])
+    return deliver(arguments, [tasks_table(_results([arguments.run]))])
 
 
 def _proof(arguments: argparse.Namespace) -> str:
@@ -120,31 +133,31 @@ def _proof(arguments: argparse.Namespace) -> str:
 
     if arguments.keep is not None:
         keep(arguments.runs, arguments.keep)
-    return _deliver(arguments, tables(Proof.read(arguments.runs)))
+    return deliver(arguments, tables(Proof.read(arguments.runs)))
 
 
 def _scaling(arguments: argparse.Namespace) -> str:
     from reports.scaling import read, tables
 
-    return _deliver(arguments, tables(read(arguments.runs)))
+    return deliver(arguments, tables(read(arguments.runs)))
 
 
 def _times(arguments: argparse.Namespace) -> str:
     from reports.times import read, tables
 
-    return _deliver(arguments, tables(read(arguments.runs)))
+    return deliver(arguments, tables(read(arguments.runs)))
 
 
 def _rules(arguments: argparse.Namespace) -> str:
     from reports.rules import read, table
 
-    return _deliver(arguments, [table(read(arguments.runs))])
+    return deliver(arguments, [table(read(arguments.runs))])
 
 
 def _pass_at_k(arguments: argparse.Namespace) -> str:
     from reports.pass_at_k import read, tables
 
-    return _deliver(arguments, tables(read(arguments.runs)))
+    return deliver(arguments, tables(read(arguments.runs)))
 
 
 def _show(arguments: argparse.Namespace) -> str:
@@ -195,7 +208,8 @@ def _results(paths: Sequence[Path]) -> pd.DataFrame:
     return frame
 
 
-def _deliver(arguments: argparse.Namespace, tables: list[Table]) -> str:
+def deliver(arguments: argparse.Namespace, tables: list[Table]) -> str:
+    """The tables in the form that was asked for; empty where they went into a file."""
     from reports.render import csv, markdown, terminal
     from reports.write import write_whole
 
