@@ -120,6 +120,7 @@ def _perform_once(
 ) -> Record:
     folder = setting.run.sample(attempt)
     setting.judge.start()
+    setting.run.note_task(task.suite, task.name, task.instruction)
     setting.run.note_device({**asdict(setting.device), "peaks": setting.judge.describe_peaks()})
 
     same_as = ""

@@ -2,6 +2,7 @@
 
     RUN/run.json               what was asked and on what: suite, solvers, model, options, environment, planned attempts
     RUN/device.json            the device, and how fast it was measured to be, beside its datasheet
+    RUN/tasks/<task>.md        what solvers were told of each task
     RUN/results.jsonl          one line an attempt, append-only; a torn last line means "owed again"
     RUN/samples/<attempt>/     solution.py, verdict.json, transcript.jsonl, journal.jsonl (for going on after a kill)
 
@@ -46,9 +47,7 @@ class Attempt:
     @cached_property
     def id(self) -> str:
         """Stable name within a run, and the name of its folder under `samples/`."""
-        parts = [self.suite, self.task, self.solver, *([self.model] if self.model else []), str(self.sample)]
-        plain = [re.sub(r"[^A-Za-z0-9_.=,+]+", "-", part)[:80] for part in parts]
-        return "--".join(plain if plain == parts else [*plain, _short_digest(parts)])
+        return _plain([self.suite, self.task, self.solver, *([self.model] if self.model else []), str(self.sample)])
 
 
 @dataclass(frozen=True)
@@ -174,6 +173,17 @@ class Run:
         if not path.exists():
             write_whole(path, json.dumps(about, indent=1) + "\n")
 
+    def note_task(self, suite: str, task: str, instruction: str) -> None:
+        """Write down, once, what solvers are told of a task."""
+        path = self.task_page(suite, task)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, instruction)
+
+    def task_page(self, suite: str, task: str) -> Path:
+        """Where that stands."""
+        return self.folder / "tasks" / f"{_plain([suite, task])}.md"
+
     def records(self) -> list[Record]:
         """The last record of each attempt, in the order in which attempts were first recorded."""
         latest: dict[str, Record] = {}
@@ -241,6 +251,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                     yield data
     except FileNotFoundError:
         return
+
+
+def _plain(parts: list[str]) -> str:
+    """A name of these that is fit for a file system."""
+    plain = [re.sub(r"[^A-Za-z0-9_.=,+]+", "-", part)[:80] for part in parts]
+    return "--".join(plain if plain == parts else [*plain, _short_digest(parts)])
 
 
 def _short_digest(parts: list[str]) -> str:

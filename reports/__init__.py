@@ -8,7 +8,10 @@
     table       what a table for people is, and how its cells are written
     render      tables -> terminal text, Markdown, CSV
     show        one attempt -> text
+    page        runs -> one HTML file, or a folder of pages
+    published   what others published for these suites
     write       run folder -> files, and the summary at the end of a pytest session
+    whole       a file, whole or not there
     cli         the command `kernel-assay`
 
 A new report (a page, a comparison, a history) is a new module that starts from `load` and ends in `render` or its own

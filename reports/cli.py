@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reports.table import Table
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("report_command",)
 """Modules with a command of their own: `add(commands)` gives it a parser and, as its default `command`, a function that
 takes the arguments and returns a text, or a text and an exit code. They import no pandas before that is called."""
 FORMATS = ("terminal", "markdown", "csv")
@@ -211,7 +211,7 @@ def _results(paths: Sequence[Path]) -> pd.DataFrame:
 def deliver(arguments: argparse.Namespace, tables: list[Table]) -> str:
     """The tables in the form that was asked for; empty where they went into a file."""
     from reports.render import csv, markdown, terminal
-    from reports.write import write_whole
+    from reports.whole import write_whole
 
     output: Path | None = arguments.output
     form = arguments.format or (_FORMAT_OF.get(output.suffix.lower(), "terminal") if output else "terminal")

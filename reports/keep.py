@@ -19,7 +19,7 @@ from harness.doctor.finding import Check, Finding, Result
 from harness.doctor.record import ABOUT, DEVICE, FATES, FINDINGS, DoctorRun
 from harness.errors import UsageError
 from harness.run import read_lines
-from reports.write import write_whole
+from reports.whole import write_whole
 
 _OF_THE_MACHINE = ("uuid",)
 """What is left out of an environment."""

@@ -18,7 +18,7 @@ from harness.doctor.record import DoctorRun
 from harness.errors import UsageError
 from reports.render import markdown, terminal
 from reports.table import Column, Table, clean, microseconds, ratio, whole_percent
-from reports.write import write_whole
+from reports.whole import write_whole
 
 Figures = dict[str, Any]
 FATES = ("killed", "survived", "equivalent", "unreached", "stillborn")

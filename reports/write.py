@@ -1,5 +1,6 @@
 """A run's report as files, and as the summary at the end of a pytest session.
 
+    RUN/report/report.html (or report/index.html, where it is large)
     RUN/report/leaderboard.md  leaderboard.csv  leaderboard.txt  tasks.md  tasks.csv
 
 The harness finds `LeaderboardReport` through the entry-point group `kernel_assay.reports`.
@@ -7,14 +8,15 @@ The harness finds `LeaderboardReport` through the entry-point group `kernel_assa
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from harness.errors import UsageError
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
+from reports.page.build import build
 from reports.render import csv, markdown, terminal
 from reports.tasks import tasks_table
+from reports.whole import write_whole
 
 _TEXT_WIDTH = 120
 """Of leaderboard.txt, columns."""
@@ -30,7 +32,7 @@ class LeaderboardReport:
 
     @staticmethod
     def write(run_folder: Path) -> Path:
-        """Write the report's files; returns the path of the Markdown page."""
+        """Write the report's files; returns the path of the page to open."""
         return write_reports(run_folder)
 
 
@@ -40,7 +42,7 @@ def summary(run_folder: Path, width: int = 100) -> str:
 
 
 def write_reports(run_folder: Path) -> Path:
-    """Write `RUN/report/`, each file whole or not at all; returns the path of `leaderboard.md`.
+    """Write `RUN/report/`, each file whole or not at all; returns the path of the page.
 
     The files are a pure function of the record: written twice, they are the same. Raises `UsageError` where the folder
     is no run or can't be written.
@@ -61,11 +63,4 @@ def write_reports(run_folder: Path) -> Path:
             write_whole(folder / name, text)
     except OSError as error:
         raise UsageError(f"{folder} can't be written ({error.strerror}): make room or check its permissions") from None
-    return folder / "leaderboard.md"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8", errors="replace")
-    os.replace(part, path)
+    return build([run_folder], folder / "report.html")

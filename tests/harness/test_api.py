@@ -54,7 +54,7 @@ def test_many_come_as_they_are_ready_and_each_once(judge: Judge) -> None:
         5: Outcome.RIGHT,
         6: Outcome.RIGHT,
     }
-    assert [each.number for each in judged].index(1) >= 2, "who hangs holds up nobody else"
+    assert [each.number for each in judged].index(1) >= 1, "who hangs holds up nobody else"
 
 
 def test_identical_sources_are_judged_once(judge: Judge) -> None:

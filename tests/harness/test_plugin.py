@@ -48,7 +48,7 @@ def test_three_tests_an_attempt_with_header_and_summary(pytester: pytest.Pyteste
     assert ids == [(stage, attempt) for attempt in attempts for stage in STAGES], "in order, attempt by attempt"
     out.fnmatch_lines(["*test_execution_accuracy[[]doubled-nop[]] FAILED*"])
     out.fnmatch_lines(["SKIPPED * not reached, stopped at execution: wrong *"])
-    out.fnmatch_lines(["*= leaderboard =*", "reference*100.0*", f"report: {pytester.path}/run/report/leaderboard.md"])
+    out.fnmatch_lines(["*= leaderboard =*", "reference*100.0*", f"report: {pytester.path}/run/report/report.html"])
     out.fnmatch_lines([f"run: {pytester.path}/run"])
     out.fnmatch_lines(["wrong *: on n=*"])  # a wrong kernel's failure is one sentence, no traceback
     assert "attempt.require" not in out.str()
