@@ -1,12 +1,11 @@
 """How much two processes of the same kernel differ: what a single comparison's interval can't show.
 
     python -m tests.between moe_gemm:3 rmsnorm_bwd:4 [--device=cuda] [--pairs=3] [--again=3] [--spare=0]
-                            [--one-place=yes]
 
 For each `TASK:WORKLOAD` (its number, from 0) pairs of fresh processes run the task's reference, and each pair is timed
-several times, its inputs sent afresh, with up to so many places of the device's memory left empty before each tensor,
-or with both sides' blocks in the same memory. One line a pair: the speedups of one over the other, and the rounds. If
-they vary within a line, memory's places make the difference; if between lines only, the processes do.
+several times, its inputs sent afresh, with up to so many places of the device's memory left empty before each tensor.
+One line a pair: the speedups of one over the other, and the rounds. If they vary within a line, memory's places make
+the difference; if between lines only, the processes do.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def pair(judge: Judge, task: Task, case: Case, again: int) -> tuple[list[float],
         for number in range(again):
             inputs = task.make_inputs(case, Rng(number, judge.device.torch))
             rng = random.Random(number)
-            about = (judge.device, judge.peaks, judge.timing, rng, Stopwatch(), judge.lender)
+            about = (judge.device, judge.peaks, judge.timing, rng, Stopwatch())
             timed = time_workload(task, case, inputs, Sides(*sides), *about)
             found.append(timed.speedup)
             rounds.append(len(timed.candidate_samples_us))
@@ -54,7 +53,7 @@ def main(arguments: list[str]) -> int:
     """Print the table."""
     options = dict(each.lstrip("-").split("=", 1) for each in arguments if each.startswith("--"))
     suite = load_suite(SUITE)
-    timing = TimingLimits(one_place="one-place" in options)
+    timing = TimingLimits()
     with Judge(find_device(options.get("device", "cuda")), JudgeLimits(timing=timing)) as judge:
         judge.start()
         judge.timing = replace(judge.timing, spare=int(options.get("spare", judge.timing.spare)))

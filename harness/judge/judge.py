@@ -27,7 +27,6 @@ from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import sanitizer
 from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
-from harness.judge.lender import Lender
 from harness.judge.limits import INTERPRETED, TimingLimits
 from harness.judge.script_trial import ScriptTrial
 from harness.judge.standing import Standings
@@ -89,7 +88,6 @@ class Judge:
         self._started = False
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
-        self.lender = Lender(device) if self.timing.one_place else None
         self.standings = Standings(self.compiled.folder)
 
     def __enter__(self) -> Judge:
@@ -117,8 +115,6 @@ class Judge:
     def close(self) -> None:
         """End all processes."""
         self.drop_references()
-        if self.lender is not None:
-            self.lender.close()
         self.parent.close()
 
     def judge(self, task: Task, source: str, seed: int | None = None, scope: Scope = WHOLE) -> Verdict:

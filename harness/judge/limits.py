@@ -17,8 +17,6 @@ class TimingLimits:
     spare: int = 4
     """Before a block's tensors as many bytes of the device's memory are left empty as up to so many sets take, drawn
     for every block: some places are faster than others."""
-    one_place: bool = False
-    """Have both sides' blocks lie in the same places of the device's memory, which the judge lends to both."""
     calls: int = 4
     """In a block, at most."""
     few_calls: int = 2

@@ -29,7 +29,6 @@ from harness.judge.clocks import MORE_PAIRS, Bare, Doubt, doubts
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
-from harness.judge.lender import Lender
 from harness.judge.limits import TimingLimits
 from harness.judge.occupancy import kernels
 from harness.judge.pace import MOST_US, Pace, head_start
@@ -92,10 +91,7 @@ class Rounds:
         limits: TimingLimits,
         rng: random.Random,
         stopwatch: Stopwatch,
-        lender: Lender | None = None,
     ) -> None:
-        """`lender`: both sides' blocks are to lie in the same memory, if they can; None: each has its own."""
-        self.lender, self.processes = lender, sides
         self.task, self.case, self.inputs, self.device, self.limits, self.rng = task, case, inputs, device, limits, rng
         self.stopwatch = stopwatch
         self.sides = {"reference": Side(sides.reference), "candidate": Side(sides.candidate)}
@@ -213,8 +209,6 @@ class Rounds:
 
     def trim(self) -> None:
         """Have both drop what the last block left, where it is much: giving memory back takes time."""
-        if self.lender is not None:
-            self.lender.settle(self.processes)
         if self.room <= LEFT_BYTES:
             return
         for name, side in self.sides.items():
@@ -325,9 +319,6 @@ class Rounds:
         their new values at the same time."""
         drawn = {name: self._shifts(calls) for name in self.sides}
         sets = max(0, min(self.limits.spare, calls, self.fit - calls)) if flush else 0
-        if self._lent(calls + sets):
-            yield from self._blocks_in_one_place(drawn, self.rng.randint(0, sets * self.moved), flush)
-            return
         with self.stopwatch("new values"):
             spare = {name: self.rng.randint(0, sets * self.moved) for name in self.sides}
             room = self._room(calls + sets) if calls > 1 else 0
@@ -335,26 +326,6 @@ class Rounds:
         for name in self.rng.sample(sorted(self.sides), 2):
             with Blame(name, self.task, self.case, timed=True):
                 samples, wall = self._fire(name, calls, flush)
-            yield name, drawn[name], samples, wall
-
-    def _lent(self, sets: int) -> bool:
-        """Is there memory for so many sets, lent to both?"""
-        if self.lender is None:
-            return False
-        with self.stopwatch("lending memory"):
-            return self.lender.lend(self.processes, self._need(sets))
-
-    def _blocks_in_one_place(
-        self, drawn: dict[str, list[int]], spare: int, flush: bool
-    ) -> Iterator[tuple[str, list[int], list[float] | None, float]]:
-        """As `_blocks`, but that each makes its values when its turn has come: the other's lay there before."""
-        for name in self.rng.sample(sorted(self.sides), 2):
-            process = self.sides[name].process
-            with Blame(name, self.task, self.case, timed=True):
-                with self.stopwatch("new values"):
-                    process.ask_to_arm(drawn[name], self.fresh, spare=spare)
-                    process.answered(self._left())
-                samples, wall = self._fire(name, len(drawn[name]), flush)
             yield name, drawn[name], samples, wall
 
     def _both(self, ask: Callable[[str, CandidateProcess], None]) -> None:

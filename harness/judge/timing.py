@@ -11,7 +11,6 @@ import statistics
 
 from harness.device import Device, Peaks
 from harness.judge.clocks import unseen
-from harness.judge.lender import Lender
 from harness.judge.limits import TimingLimits
 from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds
 from harness.judge.sides import Sides
@@ -32,10 +31,9 @@ def time_workload(
     limits: TimingLimits,
     rng: random.Random,
     watch: Stopwatch,
-    lender: Lender | None = None,
 ) -> Timing:
     """Time one workload. Raises CandidateFailed if the candidate fails, is wrong, or claims what can't be."""
-    rounds = Rounds(task, case, inputs, sides, device, limits, rng, watch, lender)
+    rounds = Rounds(task, case, inputs, sides, device, limits, rng, watch)
     with watch("first timed calls"):
         rounds.warm_up()
     with rounds.alone():

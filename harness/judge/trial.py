@@ -176,7 +176,6 @@ class Trial:
                         judge.timing,
                         rng,
                         self.watch,
-                        judge.lender,
                     )
                     inputs.clear()
             except CandidateFailed:

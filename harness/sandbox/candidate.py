@@ -122,7 +122,6 @@ class CandidateProcess(ScriptCalls):
     _arena: Arena | DeviceArena | None = field(default=None, init=False, repr=False)
     _stages: bool = field(default=True, init=False)
     """Is the device's memory shared? Where that was tried in vain, the host's is."""
-    _lent: DeviceArena | None = field(default=None, init=False, repr=False)
     _results_at: int = field(default=0, init=False)
     _watch: list[int] = field(default_factory=list, init=False)
     _ended: bool = field(default=False, init=False)
@@ -186,19 +185,6 @@ class CandidateProcess(ScriptCalls):
         args = self._place(inputs, sum(fresh.results), fresh.watched)
         message = {"op": "base", "args": args, "rolled": fresh.rolled, "copied": fresh.copied, "flush": flush}
         self._ask(message, timeout)
-
-    def lend(self, memory: DeviceArena) -> bool:
-        """Have timed blocks lie in that memory from now on; False where that can't be."""
-        if self._lent is not memory:
-            told = self._ask({"op": "lend", "size": memory.size}, 60.0, (memory.fd,))
-            self._lent = memory if told.get("lent") is True else None
-        return self._lent is memory
-
-    def take_back(self) -> None:
-        """Have it give that memory back."""
-        if self._lent is not None and not self._ended:
-            self._ask({"op": "unlend"}, 60.0)
-        self._lent = None
 
     def arm(self, shifts: list[int], fresh: Fresh, timeout: float) -> None:
         """Have input sets made, one per timed call."""

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +26,6 @@ import torch
 from harness.sandbox import binaries, ledger, staging, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
-from harness.sandbox.lent import Lent
 from harness.sandbox.originals import Originals
 from harness.sandbox.profiler import Profiler
 from harness.sandbox.refresh import Base
@@ -41,8 +40,6 @@ _MESSAGES = frozenset(
         "compiled",
         "load",
         "call",
-        "lend",
-        "unlend",
         "base",
         "arm",
         "fire",
@@ -136,8 +133,6 @@ class _Session(Scripts):
         self.spare: torch.Tensor | None = None
         self.kept = 0
         """Bytes of the device's memory that need not be given back."""
-        self.lent: Lent | None = None
-        """Where timed blocks lie."""
 
     def share(self, fd: int, size: int) -> dict[str, Any]:
         self._drop_arena()
@@ -262,43 +257,20 @@ class _Session(Scripts):
         self._synchronize()
         return {}
 
-    def lend(self, fd: int, size: int) -> dict[str, Any]:
-        """Have timed blocks lie in the judge's memory from now on."""
-        self.unlend()
-        try:
-            self.lent = Lent(fd, size)
-        except (staging.StagingUnavailable, AttributeError, RuntimeError):
-            return {"lent": False}
-        self.kept += size
-        return {"lent": True}
-
-    def unlend(self) -> dict[str, Any]:
-        """Give it back."""
-        if self.lent is not None:
-            self.sets, self.results, self.spare = [], [], None
-            self.kept -= self.lent.size
-            self.lent.close()
-            self.lent = None
-        return {}
-
-    def _in_place(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.lent is None else self.lent.used()
-
     def arm(self, shifts: list[int], results: list[int], room: int, spare: int) -> dict[str, Any]:
         """`results`: bytes of each output. Memory for them is there before the calls: the driver takes its time to give
         some, and that must not stand between them. `room` bytes are asked of the driver at once, from which the
         allocator takes what follows. `spare` bytes are left empty: it would give the same places in every block."""
         self.results, self.sets, self.spare = [], [], None
         assert self.base_inputs is not None
-        with self._in_place():
-            if self.device != "cpu":
-                if room:
-                    self._bytes(room)
-                self.spare = self._bytes(spare)
-            self.sets = self.base_inputs.sets(shifts)
-            if self.device != "cpu":
-                there = [self._bytes(size) for size in results for _ in shifts]
-                del there
+        if self.device != "cpu":
+            if room:
+                self._bytes(room)
+            self.spare = self._bytes(spare)
+        self.sets = self.base_inputs.sets(shifts)
+        if self.device != "cpu":
+            there = [self._bytes(size) for size in results for _ in shifts]
+            del there
         event = self.event
         while self.device != "cpu" and len(self.pairs) < len(shifts):
             self.pairs.append((event(enable_timing=True), event(enable_timing=True)))
@@ -325,17 +297,16 @@ class _Session(Scripts):
                 seen["operations"] |= self.witness.operations
                 seen["moved"] |= self.witness.moved
             return {"evidence": self._evidence(**seen)}
-        with self._in_place():
-            self.sleep(int(ahead * _CYCLES_A_MICROSECOND))
-            begin = self.clock()
-            for values, (start, end) in zip(self.sets, self.pairs, strict=False):
-                if ground is not None:
-                    ground.zero_()
-                start.record()
-                result = function(*values)
-                end.record()
-                results.append(result)
-            launched = self.clock() - begin
+        self.sleep(int(ahead * _CYCLES_A_MICROSECOND))
+        begin = self.clock()
+        for values, (start, end) in zip(self.sets, self.pairs, strict=False):
+            if ground is not None:
+                ground.zero_()
+            start.record()
+            result = function(*values)
+            end.record()
+            results.append(result)
+        launched = self.clock() - begin
         self.synchronize()
         return {"launched_us": launched * 1e6}
 
