@@ -88,7 +88,7 @@ class Found:
     """What came of one attempt now."""
 
     differs: tuple[str, ...] = ()
-    """In what: `source`, `task`, `outcome`, `stages`, `speedup`; or `not judged`."""
+    """In what: `source`, `task`, `stages`, `outcome`, `speedup`; or `not judged`."""
     verdict: Mapping[str, Any] | None = None
     """The new one, as records have it; None where there is none."""
     reason: str = ""
@@ -183,11 +183,13 @@ def _check_task(run: Run, name: str, keys: Iterable[Key]) -> None:
 def compare(recorded: Recorded, verdict: Mapping[str, Any], times: bool) -> tuple[str, ...]:
     """In what a new verdict differs from the recorded one. `times`: they can be compared, it is the same device."""
     before = recorded.verdict
-    if before.get("outcome") != verdict["outcome"]:
-        return ("outcome",)
-    stages = _stages(before) != _stages(verdict)
-    speed = times and not _overlap(*speedups([recorded.line, {"status": "judged", "verdict": verdict}]))
-    return tuple(name for name, differs in (("stages", stages), ("speedup", speed)) if differs)
+    outcome = before.get("outcome") != verdict["outcome"]
+    # Tables go by the outcome; a record whose stages contradict it differs as well.
+    passed = _stages(before.get("outcome"))
+    stages = passed != verdict["stages"] or before.get("stages", passed) != passed
+    timed = times and not outcome and not stages
+    speed = timed and not _overlap(*speedups([recorded.line, {"status": "judged", "verdict": verdict}]))
+    return tuple(name for name, differs in (("stages", stages), ("outcome", outcome), ("speedup", speed)) if differs)
 
 
 def speedups(lines: Iterable[Mapping[str, Any]]) -> Iterator[tuple[float, float, float]]:
@@ -210,10 +212,9 @@ def _bounds(speedup: float, low: float, high: float) -> tuple[float, float]:
     return (low if low == low else speedup), (high if high == high else speedup)
 
 
-def _stages(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """As recorded; of an older record as its outcome says."""
-    stages = verdict.get("stages")
-    if isinstance(stages, dict):
-        return stages
-    stopped, order = STAGE_OF[Outcome(verdict["outcome"])], list(Stage)
+def _stages(outcome: object) -> dict[str, bool] | None:
+    """Those that an outcome has passed; None of one that this version does not know."""
+    if outcome not in list(Outcome):
+        return None
+    stopped, order = STAGE_OF[Outcome(str(outcome))], list(Stage)
     return {each.value: stopped is None or order.index(each) < order.index(stopped) for each in Stage}

@@ -23,8 +23,8 @@ _NOT_TIMED = (math.nan, math.nan, math.nan)
 
 def sentence(recount: Recount) -> str:
     """`verified 31 of 31: the same outcome`, or what is otherwise."""
-    kinds = [name for _, found in recount.differing for name in found.differs[:1]]
-    counts = ", ".join(f"{kinds.count(name)} {name}" for name in dict.fromkeys(kinds))
+    kinds = [found.differs[0] for _, found in recount.differing]
+    counts = ", ".join(f"{name} {kinds.count(name)}" for name in dict.fromkeys(kinds))
     parts = [f"verified {recount.same} of {recount.total}: the same outcome"]
     parts += [f"{len(kinds)} not ({counts})"] if kinds else []
     left = recount.total - len(recount.found)
@@ -36,9 +36,9 @@ def verify_table(recount: Recount) -> Table:
     """A row for each attempt that did not come out as recorded; without columns where all did."""
     rows = recount.differing
     legend = (
-        "differs: source: the file is not what was judged, or is missing; task: it has changed since; outcome; stages; "
-        "speedup: on the same device, the intervals of the geometric means do not overlap, with 1 % for what two "
-        "processes differ by.",
+        "differs: source: the file is not what was judged, or is missing; task: it has changed since; stages: it got "
+        "less far, or further; outcome: it stopped for another reason, as what is wrong by chance may; speedup: on the "
+        "same device, the intervals of the geometric means do not overlap, with 1 % for what two processes differ by.",
     )
     return Table(
         "Verify",
@@ -115,6 +115,8 @@ def _data(recount: Recount, rows: list[tuple[Recorded, Found]]) -> pd.DataFrame:
             "outcome": [(found.verdict or {}).get("outcome") for _, found in rows],
             "recorded_reason": [each.verdict.get("reason") for each, _ in rows],
             "reason": [(found.verdict or {}).get("reason") or found.reason for _, found in rows],
+            "recorded_seed": [each.verdict.get("seed") for each, _ in rows],
+            "seed": [(found.verdict or {}).get("seed") for _, found in rows],
             **{f"recorded_{name}": [each[n] for each in before] for n, name in enumerate(("speedup", "low", "high"))},
             **{name: [each[n] for each in after] for n, name in enumerate(("speedup", "low", "high"))},
             **{f"recorded_{name}": [described.get(name) if each else None for each in known] for name in _ON},
