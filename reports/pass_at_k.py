@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.verdict import STAGE_OF, Outcome, Stage
-from reports.records import Key, latest, open_run, planned
+from harness.verdict import Stage
+from reports.records import Key, latest, open_run, part, planned, stages
 from reports.scaling import pass_at_k
 from reports.statistics import wilson
 from reports.table import Column, Table, clean, percent
@@ -50,13 +50,12 @@ def read(
 def _passed(verdict: object) -> dict[str, bool]:
     if not isinstance(verdict, dict):
         return dict.fromkeys(RULES, False)
-    stopped, rules = STAGE_OF[Outcome(verdict["outcome"])], verdict.get("rules") or {}
-    right = stopped not in (Stage.CALL, Stage.EXECUTION)
+    passed, rules = stages(verdict), part(verdict, "rules")
     return {
-        "call": stopped is not Stage.CALL,
+        "call": passed[Stage.CALL],
         "execution\npaper": bool(rules.get("paper execution")),
         "execution\nby value": bool(rules.get("value")),
-        "execution": right,
+        "execution": passed[Stage.EXECUTION],
     }
 
 

@@ -15,10 +15,13 @@ from typing import Any, TypeAlias
 
 from harness.errors import UsageError
 from harness.run import SCHEMA, Attempt, Run
+from harness.verdict import STAGE_OF, Outcome, Stage
 
 Key: TypeAlias = tuple[str, str, str, str, int]
 """Suite, task, solver, model, sample: what tells attempts apart."""
 _KEY_TYPES = (str, str, str, str, int)
+
+_OUTCOMES = [outcome.value for outcome in Outcome]
 
 _SAMPLES = re.compile(rb'"(?:candidate|reference)_samples_us": \[[^\]]*\]')
 """The rounds of a timing: most of a line's bytes, and in no table. Inside a JSON text a quote is always escaped, so
@@ -123,6 +126,21 @@ def command_of(run: Run) -> Callable[[Key], str | None]:
 def _command(about: Mapping[str, Any]) -> str | None:
     created, session = about.get("created"), about.get("session")
     return f"{created} {session}" if isinstance(created, str) and isinstance(session, str) else None
+
+
+def stages(verdict: Mapping[str, Any]) -> dict[str, bool]:
+    """Stages that a recorded verdict passed: by its outcome; of one that this version does not know, as recorded."""
+    outcome, told = verdict.get("outcome"), part(verdict, "stages")
+    if outcome not in _OUTCOMES:
+        return {stage.value: told.get(stage.value) is True for stage in Stage}
+    stopped, order = STAGE_OF[Outcome(outcome)], list(Stage)
+    return {each.value: stopped is None or order.index(each) < order.index(stopped) for each in Stage}
+
+
+def part(whole: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """An object within a record; an empty one where that is missing, or is something else."""
+    value = (whole or {}).get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def attempt_of(key: Key) -> Attempt:

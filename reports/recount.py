@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness import __version__, registry
 from harness.api import Judge
@@ -18,6 +17,7 @@ from harness.device import find_device
 from harness.errors import SuiteAbsent, UsageError
 from harness.judge import sanitizer
 from harness.suite import Suite
+from reports.records import part
 from reports.table import clean
 from reports.verify import Found, Recorded, Recount
 
@@ -96,7 +96,7 @@ def judge_again(recount: Recount, manner: Manner) -> Iterator[None]:
 def _judge(recount: Recount, name: str, manner: Manner) -> Judge:
     if name not in manner.suites:
         raise SuiteAbsent(f"no suite {clean(name)} is known here: name its folder with --suite=FOLDER")
-    options = _dict(recount.run.about.get("options"))
+    options = part(recount.run.about, "options")
     limits = {each: options.get(each) for each in _LIMITS}
     limits = {each: value if isinstance(value, (int, float)) else None for each, value in limits.items()}
     if manner.stage_timeout is not None:
@@ -114,9 +114,10 @@ def _judge(recount: Recount, name: str, manner: Manner) -> Judge:
 def _note_conditions(recount: Recount, judges: Mapping[str, Judge]) -> None:
     """What is not as it was recorded, but for what is in every record."""
     about = recount.run.about
-    options, written = _dict(about.get("options")), clean(about.get("harness") or "unknown")
+    options, written = part(about, "options"), clean(about.get("harness") or "unknown")
     suites = about.get("suites")
-    digests = {each.get("name"): each.get("digest") for each in suites if isinstance(each, dict)} if suites else {}
+    told = [each for each in suites if isinstance(each, dict)] if isinstance(suites, list) else []
+    digests = {str(each.get("name")): each.get("digest") for each in told}
     for name, judge in judges.items():
         before, now = str(digests.get(name)), judge.suite.digest
         if before != now:
@@ -181,7 +182,3 @@ def _name(folder: Path) -> str:
         return str(tomllib.loads((folder / "suite.toml").read_text())["name"])
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder / 'suite.toml'} names no suite: {error}") from None
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -20,9 +20,10 @@ from typing import Any
 from harness.errors import UsageError
 from harness.run import Run
 from harness.solver import Solution
-from harness.verdict import STAGE_OF, Outcome, Stage
+from harness.verdict import Outcome
 from reports.flat import columns, flatten
-from reports.records import Key, attempt_of, is_judged, latest, planned
+from reports.records import Key, attempt_of, is_judged, latest, part, planned
+from reports.records import stages as stages_of
 from reports.table import clean
 
 SLACK = 0.01
@@ -137,8 +138,7 @@ class Recount:
     @property
     def recorded_on(self) -> Mapping[str, Any]:
         """What the run was judged on, as `run.json` describes it."""
-        about = self.run.about.get("environment")
-        return about if isinstance(about, dict) else {}
+        return part(self.run.about, "environment")
 
     def same_device(self, recorded: Recorded) -> bool:
         """Was it judged on a device like the one that judges now?"""
@@ -185,7 +185,7 @@ def compare(recorded: Recorded, verdict: Mapping[str, Any], times: bool) -> tupl
     before = recorded.verdict
     outcome = before.get("outcome") != verdict["outcome"]
     # Tables go by the outcome; a record whose stages contradict it differs as well.
-    passed = _stages(before.get("outcome"))
+    passed = stages_of(before)
     stages = passed != verdict["stages"] or before.get("stages", passed) != passed
     timed = times and not outcome and not stages
     speed = timed and not _overlap(*speedups([recorded.line, {"status": "judged", "verdict": verdict}]))
@@ -210,11 +210,3 @@ def _overlap(before: tuple[float, float, float], now: tuple[float, float, float]
 def _bounds(speedup: float, low: float, high: float) -> tuple[float, float]:
     """An unknown bound is the value itself."""
     return (low if low == low else speedup), (high if high == high else speedup)
-
-
-def _stages(outcome: object) -> dict[str, bool] | None:
-    """Those that an outcome has passed; None of one that this version does not know."""
-    if outcome not in list(Outcome):
-        return None
-    stopped, order = STAGE_OF[Outcome(str(outcome))], list(Stage)
-    return {each.value: stopped is None or order.index(each) < order.index(stopped) for each in Stage}
