@@ -1,4 +1,4 @@
-"""The command `kernel-assay`: reports on runs that exist. It starts nothing and changes nothing in a run folder.
+"""The command `kernel-assay`: reports on runs that exist. It changes nothing in a run folder, and only `verify` judges.
 
 A mistake of the user's is one line on standard error that says what to do, and exit code 2; never a traceback. What
 needs pandas is imported when it is used, so that `--help` and `runs` answer at once.
@@ -138,10 +138,10 @@ def _leaderboard(arguments: argparse.Namespace) -> str:
 
 def _tasks(arguments: argparse.Namespace) -> str:
     from reports.duplicates import noted
-    from reports.tasks import tasks_table
+    from reports.tasks import tasks_tables
 
     frame, note = _results(arguments.runs, arguments.duplicates)
-    return deliver(arguments, noted([tasks_table(frame)], note))
+    return deliver(arguments, noted(tasks_tables(frame), note))
 
 
 def _proof(arguments: argparse.Namespace) -> str:

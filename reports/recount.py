@@ -34,6 +34,8 @@ class Manner:
     """On the device; None: as many as fit."""
     stage_timeout: float | None = None
     """Seconds; None: as recorded."""
+    isolation: str | None = None
+    """The least level to judge at; None: whatever the machine gives."""
     same_seed: bool = False
     """With the inputs of the recorded judgement, instead of fresh ones."""
     changed: bool = False
@@ -95,7 +97,10 @@ def judge_again(recount: Recount, manner: Manner) -> Iterator[None]:
 
 def _judge(recount: Recount, name: str, manner: Manner) -> Judge:
     if name not in manner.suites:
-        raise SuiteAbsent(f"no suite {clean(name)} is known here: name its folder with --suite=FOLDER")
+        raise SuiteAbsent(
+            f"no suite {clean(name)} is known here: name its folder with --suite=FOLDER, of a published one "
+            "suites/published, and its --checkout=PATH"
+        )
     options = part(recount.run.about, "options")
     limits = {each: options.get(each) for each in _LIMITS}
     limits = {each: value if isinstance(value, (int, float)) else None for each, value in limits.items()}
@@ -105,6 +110,7 @@ def _judge(recount: Recount, name: str, manner: Manner) -> Judge:
         manner.suites[name],
         device=manner.device,
         judges=manner.judges,
+        isolation=manner.isolation,
         sanitizer=options.get("sanitizer") is True and _has_sanitizer(manner.device),
         hidden=[recount.run.folder],
         **limits,

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UsageError
 from harness.registry import CHECKOUTS
 from reports.records import open_run
 
@@ -30,7 +31,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("verify", help="judge a run's sources again: where does the record differ?")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder; nothing in it is changed")
     parser.add_argument("--task", action="append", default=[], metavar="NAME", help="attempts at this task; repeatable")
-    parser.add_argument("--sample", type=_positive, metavar="N", help="so many attempts, drawn at random (all)")
+    parser.add_argument("--sample", type=number, metavar="N", help="so many attempts, drawn at random (all)")
     parser.add_argument("--sample-seed", type=int, metavar="N", help="repeat a draw: the seed that it printed")
     parser.add_argument("--same-seed", action="store_true", help="on the recorded inputs (fresh and secret ones)")
     parser.add_argument("--changed", action="store_true", help="judge also at tasks that have changed since")
@@ -39,21 +40,25 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--device", metavar="DEVICE", help="as pytest's (the kind of device that the run was judged on)"
     )
-    parser.add_argument("--judges", type=_positive, metavar="N", help="judges, each a process (a few)")
+    parser.add_argument("--judges", type=number, metavar="N", help="judges, each a process (a few)")
+    parser.add_argument("--isolation", metavar="LEVEL", help="refuse to judge below this level of isolation")
     parser.add_argument("--stage-timeout", type=float, metavar="S", help="wall time for a stage's calls (as recorded)")
     add_output(parser)
     parser.set_defaults(command=_verify)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+def number(text: str) -> int:
+    """One or more."""
+    value = int(text)
+    if value < 1:
         raise ValueError
-    return number
+    return value
 
 
 def _verify(arguments: argparse.Namespace) -> tuple[str, int]:
     run = open_run(arguments.run)
+    if arguments.sample_seed is not None and arguments.sample is None:
+        raise UsageError("--sample-seed has no meaning without --sample")
     from reports.recount import Manner, device_of, judge_again, suites_at_hand
     from reports.verify import read
 
@@ -64,6 +69,7 @@ def _verify(arguments: argparse.Namespace) -> tuple[str, int]:
         device=arguments.device or device_of(recount),
         judges=arguments.judges,
         stage_timeout=arguments.stage_timeout,
+        isolation=arguments.isolation,
         same_seed=arguments.same_seed,
         changed=arguments.changed,
         suites=suites_at_hand(arguments.suite),

@@ -116,6 +116,17 @@ def test_other_conditions_and_other_tasks_are_no_duplicates(build: Any, verdict:
     assert len(_outcomes(first, build.run([(attempt, verdict(1.0))]), rule="first")) == 1
 
 
+def test_tasks_of_several_runs_say_which(
+    runs: list[Run], build: Any, verdict: Any, interpreter: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = verdict(1.5, clock="interpreted")
+    other = build.run([(build.attempt("d"), said)], environment=interpreter)
+    assert main(["tasks", *(str(run.folder) for run in (*runs, other)), "--format=markdown"]) == 0
+    first, second = capsys.readouterr().out.split("## Tasks\n")[1:]
+    assert "| b | run0 " in " ".join(first.split()) and "| b | run1 " in " ".join(first.split())
+    assert "interpreter on a CPU" not in first and "interpreter on a CPU" in second and "1.50" in second
+
+
 def test_pass_at_k_counts_a_copy_once(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
     folders = [str(run.folder) for run in (*runs, _copied(runs[1], "copy"))]
     assert {len(tried) for tried in pass_at_k(list(map(Path, folders)))["rocm", "geak", "m1"].values()} == {3}

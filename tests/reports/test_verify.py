@@ -252,6 +252,8 @@ def test_every_mistake_is_one_line(place: Path, tmp_path: Path, capsys: pytest.C
         (run,): "no suite toy is known here: name its folder with --suite=FOLDER",
         (run, suite, "--task=doubeld"): "no attempt at 'doubeld': it has doubled",
         (run, "--suite=nowhere"): "no such suite or folder",
+        (run, suite, "--sample-seed=1"): "no meaning without --sample",
+        (run, suite, "--isolation=castle"): "--isolation",
         (run, f"--suite={tmp_path / 'empty'}"): "no suite.toml there",
         (run, suite, "--device=abacus"): "--device 'abacus' is unknown",
         (run, suite, "--stage-timeout=-1"): "a number above zero",
