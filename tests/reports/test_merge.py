@@ -232,14 +232,13 @@ def test_whole_or_not_there(runs: list[Run], tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="is being written by another merge"):
             merge(runs, target, "first")
         assert (stale / "stale").exists()
-    (runs[1].folder / "device.json").mkdir()
-    (runs[0].folder / "device.json").touch()  # a folder in one run, a file in the other
-    with pytest.raises(OSError):
-        merge(runs, target, "first")
-    assert not target.exists() and not part.exists()
-    (runs[1].folder / "device.json").rmdir()
     merge(runs, target, "first")
     assert not part.exists() and not (target / "samples" / "stale").exists()
+    (runs[0].folder / "device.json").touch()
+    (runs[1].folder / "device.json").mkdir()  # a file in one run, a folder in the other
+    with pytest.raises(OSError):
+        merge(runs, tmp_path / "other", "first")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["merged", "run0", "run1"], "nothing half done"
 
 
 def test_shards_of_real_runs_go_on(tmp_path: Path, warm: Warm, capsys: pytest.CaptureFixture[str]) -> None:
