@@ -65,6 +65,11 @@ def merge(runs: Sequence[Run], folder: Path, rule: str = "refuse") -> Merged:
     resolved = Resolved(rule)
     of = {key: _owner(key, found, resolved) for key in keys}
     resolved.check()
+    if resolved.contradicting:
+        raise UsageError(
+            f"copies of one judgement tell another outcome ({clean(resolved.contradicting[0])}): a record was changed; "
+            "kernel-assay verify RUN says which"
+        )
     about = joined(runs) | {"plan": [asdict(attempt_of(key)) for key in plan], "merged": _parts(runs, of)}
     parts = json.dumps(about["merged"], sort_keys=True)
     about |= {"session": f"merged {hashlib.sha256(parts.encode()).hexdigest()[:16]}", "left_out": resolved.note}

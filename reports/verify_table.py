@@ -87,7 +87,8 @@ def _loud(rows: Iterable[tuple[Recorded, Found]]) -> list[str]:
     if not damaged:
         return []
     named = ", ".join(clean(each, _NAME) for each in damaged[:5]) + (" and others" if len(damaged) > 5 else "")
-    return [f"TAMPERED WITH OR DAMAGED: {len(damaged)} sources are not what the record says was judged: {named}."]
+    many = "1 source is" if len(damaged) == 1 else f"{len(damaged)} sources are"
+    return [f"TAMPERED WITH OR DAMAGED: {many} not what the record says was judged: {named}."]
 
 
 def _passed_over(recount: Recount) -> list[str]:

@@ -91,6 +91,8 @@ def test_a_copy_that_was_changed_is_named(runs: list[Run]) -> None:
     frame, resolved = distinct([runs[0], copy])
     assert frame["outcome"].tolist() == ["right", "wrong values", None]
     assert "COPIES THAT TELL ANOTHER OUTCOME, the first named counts: b geak." in resolved.note
+    with pytest.raises(UsageError, match=r"another outcome \(rocm--b--.*: a record was changed"):
+        merge([runs[0], copy], copy.folder.with_name("merged"), "first")
 
 
 @pytest.mark.parametrize(("rule", "of_b"), [("first", "wrong values"), ("last", "right")])

@@ -120,7 +120,7 @@ def test_what_a_candidate_says_is_shown_as_it_stands(place: Path) -> None:
     shown = verify_table(recount)
     text, page = terminal([shown], 200), markdown([shown])
     assert "\x1b" not in text + page and "&lt;b&gt;" in page and "<b>" not in page and "\\|" in page
-    assert f"[1] TAMPERED WITH OR DAMAGED: 1 sources are not what the record says was judged: {WRONG}." in text
+    assert f"[1] TAMPERED WITH OR DAMAGED: 1 source is not what the record says was judged: {WRONG}." in text
     assert text.splitlines()[-1] == "verified 2 of 4: the same outcome; 2 not (stages 1, source 1)"
     assert page.splitlines()[-1] == "- verified 2 of 4: the same outcome; 2 not (stages 1, source 1)"
 
