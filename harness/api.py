@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 from harness import registry
 from harness.attempt import TRIES, view
@@ -29,6 +29,7 @@ from harness.engine.cluster import ClusterJudges, on_cluster
 from harness.engine.judges import MANY, Judges, shared, usual
 from harness.engine.once import Once
 from harness.errors import InfrastructureError, Stopped
+from harness.judge import sanitizer as checker
 from harness.named import make_judge
 from harness.options import Options
 from harness.solver import Solution, TaskView
@@ -38,6 +39,8 @@ from harness.verdict import Verdict
 
 WAITING = 2
 """Candidates that `evaluate_many` takes from its input ahead of their turn, for each judge."""
+Candidate: TypeAlias = tuple[str, str] | tuple[str, str, int | None]
+"""Task and source; a seed besides repeats the inputs of the judgement that names it."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,15 @@ class Judge:
         memory_limit: float | None = None,
         isolation: str | None = None,
         compile_cache: str | None = None,
+        sanitizer: bool = False,
         engine: str | None = None,
         ray_address: str | None = None,
         ray_accelerator: str | None = None,
+        hidden: Iterable[Path] = (),
     ) -> None:
         """`suite` is a name (`rocm`) or a folder. The others are pytest's options of the same names; `judges` is the
-        number on each device. Raises UsageError for what can't be; starts nothing yet."""
+        number on each device. Candidates never see what is `hidden`, nor the suite's folder. Raises UsageError for what
+        can't be; starts nothing yet."""
         known = suite in registry.names(registry.SUITES)
         self.suite: Suite = load_suite(registry.suite_folder(str(suite)) if known else Path(suite))
         options = Options(
@@ -89,17 +95,20 @@ class Judge:
             memory_limit=memory_limit,
             isolation=isolation,
             compile_cache=compile_cache,
+            sanitizer=sanitizer or None,
             engine=engine,
             ray_address=ray_address,
             ray_accelerator=ray_accelerator,
         ).checked(alone=False)
-        self._options = options
-        hidden = [self.suite.folder]
+        self._options, self.sanitizer = options, sanitizer
+        hidden = [self.suite.folder, *hidden]
         if engine == "ray":
             self._judges: Judges = on_cluster(options, [self.suite.folder], (), MANY)
             self._devices: tuple[Device, ...] = ()
         else:
             self._devices = find_devices(devices) if devices else (find_device(device),)
+            if sanitizer:
+                checker.check_there(self._devices[0])
             limits = make_judge(options, self._devices[0], hidden).limits
             each = judges or usual(self._devices, MANY)
             self._judges = shared(self._devices, limits, hidden, [self.suite.folder], each)
@@ -117,25 +126,35 @@ class Judge:
         """What a model may see of each task: name, instruction, signature, …"""
         return [view(task, self._device) for task in self.suite.tasks]
 
-    def evaluate(self, task: str, source: str) -> Verdict:
-        """The verdict on one candidate: how far it came, why it stopped, its speedup.
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What verdicts depend on besides task and source, as `run.json` has it: device, versions, isolation. Starts
+        the judges, since the level of isolation is known for sure only then."""
+        self._start()
+        if isinstance(self._judges, ClusterJudges):
+            return self._judges.environment
+        return self._devices[0].environment(self._judges.isolation)
+
+    def evaluate(self, task: str, source: str, seed: int | None = None) -> Verdict:
+        """The verdict on one candidate: how far it came, why it stopped, its speedup. `seed` repeats the inputs of the
+        judgement that names it; by default it is fresh and secret.
 
         Raises UsageError for a task that the suite does not have, InfrastructureError for trouble that is not the
         candidate's.
         """
-        return self._judge(self.suite.task(task), source)
+        return self._judge(self.suite.task(task), source, seed)
 
-    def evaluate_many(self, candidates: Iterable[tuple[str, str]]) -> Iterator[Judged]:
-        """Verdicts on (task, source), in the order in which they are ready. The input may have no end: it is taken in
-        this thread, as judges get free. Identical candidates are judged once. Raises UsageError for an unknown task
-        when it comes."""
+    def evaluate_many(self, candidates: Iterable[Candidate]) -> Iterator[Judged]:
+        """Verdicts on (task, source) or (task, source, seed), in the order in which they are ready. The input may have
+        no end: it is taken in this thread, as judges get free. Identical candidates are judged once. Raises UsageError
+        for an unknown task when it comes."""
         once, owed = Once(), set[Future[Judged]]()
         numbered = enumerate(candidates)
         try:
             while True:
-                for number, (name, source) in islice(numbered, WAITING * self._judges.number - len(owed)):
+                for number, (name, source, *seed) in islice(numbered, WAITING * self._judges.number - len(owed)):
                     task = self.suite.task(name)
-                    owed.add(self._asking.submit(self._judged, number, task, source, once))
+                    owed.add(self._asking.submit(self._judged, number, task, source, once, *seed))
                 if not owed:
                     return
                 done, owed = wait(owed, return_when=FIRST_COMPLETED)
@@ -150,10 +169,10 @@ class Judge:
         self._judges.close()
         self._asking.shutdown(cancel_futures=True)
 
-    def _judged(self, number: int, task: Task, source: str, once: Once) -> Judged:
-        key = ("evaluation", task.digest, Solution(source).digest)
+    def _judged(self, number: int, task: Task, source: str, once: Once, seed: int | None = None) -> Judged:
+        key = (f"evaluation {seed}", task.digest, Solution(source).digest)
         try:
-            verdict, _ = once.judge(key, str(number), lambda: self._judge(task, source))
+            verdict, _ = once.judge(key, str(number), lambda: self._judge(task, source, seed))
         except InfrastructureError as error:
             return Judged(number, task.name, None, str(error))
         return Judged(number, task.name, verdict)
@@ -166,11 +185,11 @@ class Judge:
         self._start()
         return self._judges.device
 
-    def _judge(self, task: Task, source: str) -> Verdict:
+    def _judge(self, task: Task, source: str, seed: int | None) -> Verdict:
         self._start()
         for number in range(1, TRIES + 1):
             try:
-                return self._judges.judge(task, source)
+                return self._judges.judge(task, source, seed)
             except Stopped:
                 raise InfrastructureError("the judge was closed") from None
             except InfrastructureError:

@@ -1,4 +1,4 @@
-"""The command `kernel-assay`: reports on runs that exist. It starts nothing and changes nothing in a run folder.
+"""The command `kernel-assay`: reports on runs that exist. It changes nothing in a run folder, and only `verify` judges.
 
 A mistake of the user's is one line on standard error that says what to do, and exit code 2; never a traceback. What
 needs pandas is imported when it is used, so that `--help` and `runs` answer at once.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reports.table import Table
 
-COMMANDS: tuple[str, ...] = ("report_command",)
+COMMANDS: tuple[str, ...] = ("report_command", "verify_command", "merge_command")
 """Modules with a command of their own: `add(commands)` gives it a parser and, as its default `command`, a function that
 takes the arguments and returns a text, or a text and an exit code. They import no pandas before that is called."""
 FORMATS = ("terminal", "markdown", "csv")
@@ -66,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     board.set_defaults(command=_leaderboard)
 
-    tasks = commands.add_parser("tasks", help="every attempt of a run")
-    tasks.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    tasks = commands.add_parser("tasks", help="every attempt of one run or several")
+    tasks.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     tasks.set_defaults(command=_tasks)
 
     proof = commands.add_parser("proof", help="the doctor's table: tasks by checks, over one doctor's run or several")
@@ -94,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     passes.set_defaults(command=_pass_at_k)
     for each in (board, tasks, proof, scaling, times, rules, passes):
         add_output(each)
+    for each in (board, tasks, scaling, passes):
+        add_duplicates(each)
 
     show = commands.add_parser("show", help="one attempt in full: verdict, times, files")
     show.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -115,16 +117,31 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to the terminal")
 
 
+def add_duplicates(parser: argparse.ArgumentParser) -> None:
+    """How attempts count that several runs hold: see `reports.duplicates`."""
+    parser.add_argument(
+        "--duplicates",
+        choices=("samples", "first", "last", "refuse"),
+        default="samples",
+        help="an attempt judged in several runs: each is a sample (default; copies count once), or only the one that "
+        "finished first or last counts",
+    )
+
+
 def _leaderboard(arguments: argparse.Namespace) -> str:
+    from reports.duplicates import noted
     from reports.leaderboard_table import leaderboard_tables
 
-    return deliver(arguments, leaderboard_tables(_results(arguments.runs)))
+    frame, note = _results(arguments.runs, arguments.duplicates)
+    return deliver(arguments, noted(leaderboard_tables(frame), note))
 
 
 def _tasks(arguments: argparse.Namespace) -> str:
-    from reports.tasks import tasks_table
+    from reports.duplicates import noted
+    from reports.tasks import tasks_tables
 
-    return deliver(arguments, [tasks_table(_results([arguments.run]))])
+    frame, note = _results(arguments.runs, arguments.duplicates)
+    return deliver(arguments, noted(tasks_tables(frame), note))
 
 
 def _proof(arguments: argparse.Namespace) -> str:
@@ -137,9 +154,11 @@ def _proof(arguments: argparse.Namespace) -> str:
 
 
 def _scaling(arguments: argparse.Namespace) -> str:
+    from reports.duplicates import counted, noted
     from reports.scaling import read, tables
 
-    return deliver(arguments, tables(read(arguments.runs)))
+    attempts, note = counted(arguments.runs, arguments.duplicates)
+    return deliver(arguments, noted(tables(read(arguments.runs, attempts)), note))
 
 
 def _times(arguments: argparse.Namespace) -> str:
@@ -155,9 +174,11 @@ def _rules(arguments: argparse.Namespace) -> str:
 
 
 def _pass_at_k(arguments: argparse.Namespace) -> str:
+    from reports.duplicates import counted, noted
     from reports.pass_at_k import read, tables
 
-    return deliver(arguments, tables(read(arguments.runs)))
+    attempts, note = counted(arguments.runs, arguments.duplicates)
+    return deliver(arguments, noted(tables(read(arguments.runs, attempts)), note))
 
 
 def _show(arguments: argparse.Namespace) -> str:
@@ -195,17 +216,17 @@ def _run_line(path: Path) -> str:
     return f"{created:16}  {'  '.join(names)}  {judged}/{len(plan)} judged  {clean(device or 'unknown device')}  {path}"
 
 
-def _results(paths: Sequence[Path]) -> pd.DataFrame:
-    """The runs' attempts. Raises `UsageError` where not one of them is recorded."""
-    from reports.load import load
+def _results(paths: Sequence[Path], duplicates: str) -> tuple[pd.DataFrame, str]:
+    """The runs' attempts that count, and what is to be said of others. Raises `UsageError` where none is recorded."""
+    from reports.duplicates import distinct
 
-    frame = load(paths)
+    frame, resolved = distinct(paths, duplicates)
     if not frame["recorded"].any():
         raise UsageError(
             f"{', '.join(map(str, paths))}: no results yet, of {len(frame)} planned attempts none is recorded: "
             f"continue with pytest --resume {paths[0]}"
         )
-    return frame
+    return frame, resolved.note
 
 
 def deliver(arguments: argparse.Namespace, tables: list[Table]) -> str:

@@ -17,11 +17,11 @@ import pandas as pd
 
 from harness.run import Run
 from reports.flat import Column, columns, flatten
-from reports.records import lines, open_run, planned
+from reports.records import command_of, lines, open_run, planned
 
 COLUMNS: dict[str, str] = {
-    # which attempt; `model` is "" for a solver that uses none
-    **dict.fromkeys(("run", "suite", "suite_version", "suite_digest", "task", "solver", "model"), "object"),
+    # which attempt; `model` is "" for a solver that uses none; folders of one command say the same under `command`
+    **dict.fromkeys(("run", "command", "suite", "suite_version", "suite_digest", "task", "solver", "model"), "object"),
     "sample": "int64",
     "level": "float64",
     "category": "object",
@@ -98,6 +98,7 @@ def _columns(run: Run) -> dict[str, Column]:
         **said,
         **{"suite": suite, "task": task, "solver": solver, "model": model, "sample": sample},
         "run": [str(run.folder)] * len(keys),
+        "command": list(map(command_of(run), keys)),
         "clock": ["interpreted" if interpreted else "device"] * len(keys),
         "options": [_options(about)] * len(keys),
         "suite_version": [_text(_dict(suites.get(name)).get("version")) for name in suite],

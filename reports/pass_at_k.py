@@ -9,12 +9,12 @@ from the n that ran: Chen et al. (2021), arXiv:2107.03374.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.verdict import STAGE_OF, Outcome, Stage
-from reports.records import latest, open_run, planned
+from harness.verdict import Stage
+from reports.records import Key, latest, open_run, part, planned, stages
 from reports.scaling import pass_at_k
 from reports.statistics import wilson
 from reports.table import Column, Table, clean, percent
@@ -24,13 +24,18 @@ Who = tuple[str, str, str]
 """Suite, solver, model."""
 
 
-def read(runs: Sequence[Path]) -> dict[Who, dict[str, list[dict[str, bool]]]]:
-    """By who and task: for each attempt what it passed. Raises UsageError where no task has two."""
+def read(
+    runs: Sequence[Path], counted: Mapping[str, set[Key]] | None = None
+) -> dict[Who, dict[str, list[dict[str, bool]]]]:
+    """By who and task: for each attempt what it passed. `counted`: by folder, those that count; all unless given.
+    Raises UsageError where no task has two."""
     found: dict[Who, dict[str, list[dict[str, bool]]]] = {}
-    for path in runs:
+    for path in dict.fromkeys(runs):
         run = open_run(path)
         lines = latest(run)
         for key in planned(run):
+            if counted is not None and key not in counted.get(str(run.folder), ()):
+                continue
             suite, task, solver, model, _ = key
             passed = _passed((lines.get(key) or {}).get("verdict"))
             found.setdefault((suite, solver, model or ""), {}).setdefault(task, []).append(passed)
@@ -45,13 +50,12 @@ def read(runs: Sequence[Path]) -> dict[Who, dict[str, list[dict[str, bool]]]]:
 def _passed(verdict: object) -> dict[str, bool]:
     if not isinstance(verdict, dict):
         return dict.fromkeys(RULES, False)
-    stopped, rules = STAGE_OF[Outcome(verdict["outcome"])], verdict.get("rules") or {}
-    right = stopped not in (Stage.CALL, Stage.EXECUTION)
+    passed, rules = stages(verdict), part(verdict, "rules")
     return {
-        "call": stopped is not Stage.CALL,
+        "call": passed[Stage.CALL],
         "execution\npaper": bool(rules.get("paper execution")),
         "execution\nby value": bool(rules.get("value")),
-        "execution": right,
+        "execution": passed[Stage.EXECUTION],
     }
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from harness.errors import UsageError
 from harness.run import SCHEMA, Attempt, Run
+from harness.verdict import STAGE_OF, Outcome, Stage
 
 Key: TypeAlias = tuple[str, str, str, str, int]
 """Suite, task, solver, model, sample: what tells attempts apart."""
 _KEY_TYPES = (str, str, str, str, int)
+
+_OUTCOMES = [outcome.value for outcome in Outcome]
 
 _SAMPLES = re.compile(rb'"(?:candidate|reference)_samples_us": \[[^\]]*\]')
 """The rounds of a timing: most of a line's bytes, and in no table. Inside a JSON text a quote is always escaped, so
@@ -77,10 +80,16 @@ def latest(run: Run) -> dict[Key, dict[str, Any]]:
 
 def lines(run: Run) -> Iterator[tuple[Key, dict[str, Any]]]:
     """Every readable line with its attempt's key, in the order of the file: a later one replaces an earlier one."""
-    path = run.folder / "results.jsonl"
+    return ((key, data) for key, data, _ in places(run))
+
+
+def places(run: Run) -> Iterator[tuple[Key, dict[str, Any], tuple[int, int]]]:
+    """The same, with where each line begins in the file and how long it is, bytes."""
+    path, end = run.folder / "results.jsonl", 0
     try:
         with path.open("rb") as file:
             for line in file:
+                begin, end = end, end + len(line)
                 try:
                     data = json.loads(_SAMPLES.sub(b'"rounds": 0', line))
                 except (ValueError, RecursionError):
@@ -88,7 +97,7 @@ def lines(run: Run) -> Iterator[tuple[Key, dict[str, Any]]]:
                 if isinstance(data, dict) and data.get("status") in ("judged", "owed"):
                     key = _key(data.get("attempt"))
                     if key is not None:
-                        yield key, data
+                        yield key, data, (begin, len(line))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -98,6 +107,40 @@ def lines(run: Run) -> Iterator[tuple[Key, dict[str, Any]]]:
 def is_judged(line: Mapping[str, Any] | None) -> bool:
     """Does the line hold a verdict, so that nothing more is owed?"""
     return line is not None and line.get("status") == "judged" and isinstance(line.get("verdict"), dict)
+
+
+def command_of(run: Run) -> Callable[[Key], str | None]:
+    """Tells of an attempt which command it is of: copies of a folder, and what was merged of them, say the same. None
+    where the record does not tell."""
+    own, parts = _command(run.about), run.about.get("merged")
+    of = {
+        attempt: _command(part)
+        for part in (parts if isinstance(parts, list) else [])
+        if isinstance(part, dict) and isinstance(part.get("attempts"), list)
+        for attempt in part["attempts"]
+        if isinstance(attempt, str)
+    }
+    return (lambda key: of.get(attempt_of(key).id, own)) if of else lambda _: own
+
+
+def _command(about: Mapping[str, Any]) -> str | None:
+    created, session = about.get("created"), about.get("session")
+    return f"{created} {session}" if isinstance(created, str) and isinstance(session, str) else None
+
+
+def stages(verdict: Mapping[str, Any]) -> dict[str, bool]:
+    """Stages that a recorded verdict passed: by its outcome; of one that this version does not know, as recorded."""
+    outcome, told = verdict.get("outcome"), part(verdict, "stages")
+    if outcome not in _OUTCOMES:
+        return {stage.value: told.get(stage.value) is True for stage in Stage}
+    stopped, order = STAGE_OF[Outcome(outcome)], list(Stage)
+    return {each.value: stopped is None or order.index(each) < order.index(stopped) for each in Stage}
+
+
+def part(whole: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """An object within a record; an empty one where that is missing, or is something else."""
+    value = (whole or {}).get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def attempt_of(key: Key) -> Attempt:

@@ -15,12 +15,12 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.run import Run
-from harness.verdict import STAGE_OF, Outcome, Stage
-from reports.records import latest, open_run, planned
+from harness.verdict import Outcome, Stage
+from reports.records import latest, open_run, part, planned, stages
 from reports.statistics import wilson
 from reports.table import Column, Table, clean, percent
 
-_NO_ANSWER = frozenset({Outcome.NO_CODE, Outcome.CUT})
+_NO_ANSWER = [Outcome.NO_CODE, Outcome.CUT, Outcome.SYNTAX]
 HEADERS = ("parsed", "call\npaper", "call", "execution\npaper", "execution\nby value", "execution")
 
 
@@ -49,7 +49,7 @@ def read(runs: Sequence[Path]) -> list[Counted]:
 
 def _of(run: Run) -> Iterator[Counted]:
     lines, rows = latest(run), dict[tuple[str, ...], Counted]()
-    predictions = (run.about.get("options") or {}).get("predictions")
+    predictions = part(run.about, "options").get("predictions")
     for key in planned(run):
         suite, _, solver, model, _ = key
         name = Path(str(predictions)).stem if predictions else str(model or "")
@@ -62,17 +62,16 @@ def _of(run: Run) -> Iterator[Counted]:
 
 
 def _count(row: Counted, verdict: dict[str, Any]) -> None:
-    outcome, rules = Outcome(verdict["outcome"]), verdict.get("rules") or {}
-    row.unjudged += outcome is Outcome.UNSUPPORTED
+    outcome, rules, passed_stages = verdict.get("outcome"), part(verdict, "rules"), stages(verdict)
+    row.unjudged += outcome == Outcome.UNSUPPORTED
     row.told += bool(rules)
-    stopped = STAGE_OF[outcome]
     for header, passed in (
-        ("parsed", outcome not in _NO_ANSWER and outcome is not Outcome.SYNTAX),
+        ("parsed", outcome not in _NO_ANSWER),
         ("call\npaper", rules.get("paper call")),
-        ("call", stopped is not Stage.CALL),
+        ("call", passed_stages[Stage.CALL]),
         ("execution\npaper", rules.get("paper execution")),
         ("execution\nby value", rules.get("value")),
-        ("execution", stopped not in (Stage.CALL, Stage.EXECUTION)),
+        ("execution", passed_stages[Stage.EXECUTION]),
     ):
         row.passed[header] += bool(passed)
 

@@ -10,7 +10,7 @@ Attempts that are not judged, and those whose transcript holds no turns, count a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,8 @@ class Lines:
 
     solver: str
     model: str
-    attempts: dict[Key, dict[int, Instance]]
+    attempts: dict[tuple[Key, str], dict[int, Instance]]
+    """By the attempt and the folder of its run."""
     devices: tuple[str, ...] = ()
 
     @property
@@ -65,16 +66,19 @@ class Lines:
         return max((each.turns for instances in self.attempts.values() for each in instances.values()), default=0)
 
 
-def read(runs: Sequence[Path]) -> list[Lines]:
-    """Of all planned attempts, by solver and model. Raises UsageError for what is no run, or holds no turns at all."""
-    found: dict[tuple[str, str], dict[Key, dict[int, Instance]]] = {}
+def read(runs: Sequence[Path], counted: Mapping[str, set[Key]] | None = None) -> list[Lines]:
+    """Of all planned attempts, by solver and model. `counted`: by folder, those that count; all unless given. Raises
+    UsageError for what is no run, or holds no turns at all."""
+    found: dict[tuple[str, str], dict[tuple[Key, str], dict[int, Instance]]] = {}
     devices: dict[tuple[str, str], dict[str, None]] = {}
-    for path in runs:
+    for path in dict.fromkeys(runs):
         run = open_run(path)
         about = run.about.get("environment")
         device = clean(about.get("device", "unknown")) if isinstance(about, dict) else "unknown"
         for key in planned(run):
-            found.setdefault(key[2:4], {})[key] = _instances(run, key)
+            if counted is not None and key not in counted.get(str(run.folder), ()):
+                continue
+            found.setdefault(key[2:4], {})[key, str(run.folder)] = _instances(run, key)
             devices.setdefault(key[2:4], {})[device] = None
     lines = [Lines(*name, attempts, tuple(devices[name])) for name, attempts in found.items()]
     with_turns = [each for each in lines if each.turns]
@@ -121,7 +125,7 @@ def tables(lines: Sequence[Lines]) -> list[Table]:
 
 def turns_table(lines: Lines) -> Table:
     """After turn 1, 2, … n: the best of all instances of an attempt."""
-    task = np.array([key[1] for key in lines.attempts])
+    task = np.array([key[1] for key, _ in lines.attempts])
     rows = []
     for turn in range(1, lines.turns + 1):
         ran, right, speed = [], [], []
@@ -158,7 +162,7 @@ def turns_table(lines: Lines) -> Table:
 def instances_table(lines: Lines) -> Table | None:
     """pass@k over an attempt's instances and a task's samples; None where there is one of each."""
     by_task: dict[tuple[str, str], list[bool]] = {}
-    for key, instances in lines.attempts.items():
+    for (key, _), instances in lines.attempts.items():
         tried = by_task.setdefault(key[:2], [])
         tried += [each.right is not None for each in instances.values()] or [False]
     least = min(map(len, by_task.values()))

@@ -1,6 +1,8 @@
-"""The attempts of one run, a row each: what came of every task, how fast, how near the hardware's limit, or why not."""
+"""Attempts, a row each: what came of every task, how fast, how near the hardware's limit, or why not."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pandas as pd
 
@@ -38,20 +40,28 @@ _TIMES = ("speedup", "low", "high", "candidate_us", "reference_us", "fraction", 
 
 def tasks(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of `reports.load.load` in `COLUMNS`, in their order; `attempt` is the id that `kernel-assay show` takes.
+    Where there are several runs, their folders come last.
 
     Speedup and its bounds are ratios, times are µs a call, fractions are of the hardware's limit: geometric means over
     the workloads, NaN where the attempt was not timed.
     """
     keys = zip(*(frame[name] for name in ("suite", "task", "solver", "model", "sample")), strict=True)
-    return frame.assign(attempt=[attempt_of(key).id for key in keys])[list(COLUMNS)]
+    several = ["run"] if frame["run"].nunique() > 1 else []
+    return frame.assign(attempt=[attempt_of(key).id for key in keys])[[*COLUMNS, *several]]
+
+
+def tasks_tables(frame: pd.DataFrame) -> list[Table]:
+    """One table for times of devices, one for interpreted times: they share no column."""
+    return [tasks_table(frame[frame["clock"] == clock]) for clock in frame["clock"].unique()]
 
 
 def tasks_table(frame: pd.DataFrame) -> Table:
-    """The table of one run's attempts. Solver, model and sample are columns only where they differ."""
+    """The table of attempts. Run, solver, device, model and sample are columns only where they differ."""
     rows = tasks(frame)
     interpreted = bool((frame["clock"] == "interpreted").any())
     time = " [1]" if interpreted else ""
-    several = [name for name in ("suite", "solver", "model", "sample") if rows[name].nunique() > 1]
+    names = [name for name in ("run", "suite", "solver", "model", "device", "sample") if name in rows.columns]
+    several = [name for name in names if rows[name].nunique() > 1]
     single = [name for name in ("suite", "solver", "model", "device", "isolation") if rows[name].nunique() == 1]
     facts = [f"{name} {clean(rows[name].dropna().iloc[0], _NAME)}" for name in single]
     data = rows.rename(columns={name: f"interpreted_{name}" for name in _TIMES}) if interpreted else rows
@@ -72,7 +82,7 @@ def tasks_table(frame: pd.DataFrame) -> Table:
     bounded = zip(rows["speedup"], rows["low"], rows["high"], strict=True)
     columns = (
         Column("task", _texts(rows["task"]), text=True, names=True),
-        *(Column(name, _texts(rows[name]), text=True, names=True) for name in several),
+        *(Column(name, _texts(_short(rows[name])), text=True, names=True) for name in several),
         Column("outcome", _texts(rows["outcome"].fillna("owed")), text=True),
         Column(f"speedup{time}", tuple(table.ratio(*each) for each in bounded)),
         Column(f"candidate\nµs{time}", tuple(map(table.microseconds, rows["candidate_us"]))),
@@ -88,6 +98,14 @@ def tasks_table(frame: pd.DataFrame) -> Table:
         "the reference's.",
     )
     return Table("Tasks", (", ".join(facts),) if facts else (), columns, tuple(notes), legend, data=data)
+
+
+def _short(values: pd.Series) -> pd.Series:
+    """Of runs their folders' names, where these tell them apart."""
+    if values.name != "run":
+        return values
+    last = values.map(lambda path: Path(path).name)
+    return last if last.nunique() == values.nunique() else values
 
 
 def _texts(values: pd.Series) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.run import Run, read_lines
-from reports.records import attempt_of, latest, open_run, planned
+from reports.records import attempt_of, latest, open_run, part, planned
 from reports.table import Column, Table, clean, seconds, whole_percent
 
 
@@ -74,7 +74,7 @@ def _of(run: Run) -> Times:
             times.phases.update(_numbers(verdict.get("phases")))
             times.held.update(_numbers(verdict.get("held_phases")))
     lines = latest(run).values()
-    times.models = sum(_number((line.get("spent") or {}).get("model_seconds")) for line in lines)
+    times.models = sum(_number(part(line, "spent").get("model_seconds")) for line in lines)
     moments = [(_moment(line.get("started")), _moment(line.get("finished"))) for line in lines]
     whole = [(start, end) for start, end in moments if start is not None and end is not None]
     if whole:

@@ -121,3 +121,11 @@ def test_after_the_end_there_is_no_verdict() -> None:
     while os.path.exists(f"/proc/{process}") and time.monotonic() < end:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{process}")
+
+
+def test_a_judgement_can_be_repeated(judge: Judge) -> None:
+    assert judge.evaluate("doubled", RIGHT, seed=7).seed == 7
+    judged = judge.evaluate_many([("doubled", RIGHT, 8), ("doubled", RIGHT, 9), ("doubled", RIGHT, None)])
+    seeds = {each.number: each.verdict.seed for each in judged if each.verdict is not None}
+    assert (seeds[0], seeds[1]) == (8, 9) and seeds[2] not in (8, 9, None)
+    assert judge.environment["device"] == "interpreter" and judge.environment["isolation"]
