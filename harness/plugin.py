@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import registry
+from harness.benchmarks import NAME as BENCHMARKS
+from harness.benchmarks import DeviceGuard
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
 from harness.options import Options
 from harness.run import Attempt, Record
@@ -129,8 +131,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     known.file_or_dir += folders
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    """Before pytest-benchmark's, which compares saved files there."""
     worker = getattr(config, "workerinput", None)
     if checkouts := config.getoption("checkout"):
         os.environ[registry.CHECKOUTS] = os.pathsep.join(str(Path(each).absolute()) for each in checkouts)
@@ -165,6 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except KernelAssayError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_session], config.stash[_folder] = session, folder
+    config.pluginmanager.register(DeviceGuard(lambda: session.environment), BENCHMARKS)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -217,7 +220,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         attempt = _attempt_of(item)
         if attempt is not None:
             first.setdefault(attempt, number)
-            item.add_marker(pytest.mark.benchmark(timer=_RecordedTimer(), group=attempt.suite))
+            group = f"{attempt.suite} on {session.device.name}" if session is not None else attempt.suite
+            item.add_marker(pytest.mark.benchmark(timer=_RecordedTimer(), group=group))
             if session is not None:
                 item.extra_keyword_matches.update(session.task(attempt).aliases)
     places = {

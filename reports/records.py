@@ -75,14 +75,17 @@ def latest(run: Run) -> dict[Key, dict[str, Any]]:
     return dict(lines(run))
 
 
-def lines(run: Run) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Every readable line with its attempt's key, in the order of the file: a later one replaces an earlier one."""
+def lines(run: Run, rounds: bool = False) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Every readable line with its attempt's key, in the order of the file: a later one replaces an earlier one.
+
+    `rounds`: timings come with their single rounds.
+    """
     path = run.folder / "results.jsonl"
     try:
         with path.open("rb") as file:
             for line in file:
                 try:
-                    data = json.loads(_SAMPLES.sub(b'"rounds": 0', line))
+                    data = json.loads(line if rounds else _SAMPLES.sub(b'"rounds": 0', line))
                 except (ValueError, RecursionError):
                     continue
                 if isinstance(data, dict) and data.get("status") in ("judged", "owed"):

@@ -1,6 +1,6 @@
 """A run's report as files, and as the summary at the end of a pytest session.
 
-    RUN/report/leaderboard.md  leaderboard.csv  leaderboard.txt  tasks.md  tasks.csv
+    RUN/report/leaderboard.md  leaderboard.csv  leaderboard.txt  tasks.md  tasks.csv  benchmark.json
 
 The harness finds `LeaderboardReport` through the entry-point group `kernel_assay.reports`.
 """
@@ -11,8 +11,10 @@ import os
 from pathlib import Path
 
 from harness.errors import UsageError
+from reports.benchmark_json import benchmark_json
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
+from reports.records import open_run
 from reports.render import csv, markdown, terminal
 from reports.tasks import tasks_table
 
@@ -45,7 +47,8 @@ def write_reports(run_folder: Path) -> Path:
     The files are a pure function of the record: written twice, they are the same. Raises `UsageError` where the folder
     is no run or can't be written.
     """
-    frame = load([run_folder])
+    run = open_run(run_folder)
+    frame = load(run)
     boards, attempts = leaderboard_tables(frame), tasks_table(frame)
     texts = {
         "leaderboard.md": markdown(boards),
@@ -53,6 +56,7 @@ def write_reports(run_folder: Path) -> Path:
         "leaderboard.txt": terminal(boards, _TEXT_WIDTH),
         "tasks.md": markdown([attempts]),
         "tasks.csv": csv([attempts]),
+        "benchmark.json": benchmark_json(run),
     }
     folder = run_folder / "report"
     try:

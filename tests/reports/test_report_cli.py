@@ -158,7 +158,7 @@ def test_starting_needs_neither_torch_nor_pandas() -> None:
 def test_write_reports_is_a_pure_function_of_the_record(run: Any) -> None:
     page = write_reports(run.folder)
     assert page == run.folder / "report" / "leaderboard.md"
-    names = ["leaderboard.csv", "leaderboard.md", "leaderboard.txt", "tasks.csv", "tasks.md"]
+    names = ["benchmark.json", "leaderboard.csv", "leaderboard.md", "leaderboard.txt", "tasks.csv", "tasks.md"]
     assert sorted(path.name for path in page.parent.iterdir()) == names
     before = {name: (page.parent / name).read_bytes() for name in names}
     assert LeaderboardReport().write(run.folder) == page
