@@ -38,11 +38,8 @@ _FIGURES = ("speedup", "low", "high", "candidate_us", "reference_us", "fraction"
 def benchmark_json(run: Run) -> str:
     """The file's text: a pure function of the record. Attempts stand in the order of the plan."""
     environment, suites = _dict(run.about.get("environment")), run.about.get("suites")
-    digests = (
-        {str(each.get("name")): each.get("digest") for each in suites if isinstance(each, dict)}
-        if isinstance(suites, list)
-        else {}
-    )
+    named = map(_dict, suites) if isinstance(suites, list) else ()
+    digests = {str(each.get("name")): each.get("digest") for each in named}
     found: dict[Key, list[dict[str, Any]]] = {}
     for key, line in lines(run, rounds=True):
         found[key] = list(_benchmarks(key, line, environment, digests.get(key[0]))) if is_judged(line) else []

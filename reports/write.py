@@ -16,6 +16,7 @@ from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
 from reports.records import open_run
 from reports.render import csv, markdown, terminal
+from reports.summary_page import summary_page
 from reports.tasks import tasks_table
 
 _TEXT_WIDTH = 120
@@ -34,6 +35,11 @@ class LeaderboardReport:
     def write(run_folder: Path) -> Path:
         """Write the report's files; returns the path of the Markdown page."""
         return write_reports(run_folder)
+
+    @staticmethod
+    def page(run_folder: Path, room: int) -> str:
+        """For `--summary`: a short page in GitHub's Markdown, at most `room` bytes long."""
+        return summary_page(run_folder, room)
 
 
 def summary(run_folder: Path, width: int = 100) -> str:

@@ -29,7 +29,7 @@ def history(random: np.random.Generator, runs: int) -> tuple[np.ndarray, np.ndar
     return right.sum(axis=1).astype(float), np.full(runs, float(TASKS)), speed_values(speeds)
 
 
-@pytest.mark.parametrize(("runs", "histories"), [(12, 1500), (30, 1000)])
+@pytest.mark.parametrize(("runs", "histories"), [(12, 800), (30, 800)])
 def test_false_alarms_of_a_whole_history(runs: int, histories: int) -> None:
     random = np.random.default_rng(runs)
     alarms = 0
