@@ -13,6 +13,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from reports.render import shown
 from reports.table import Table
 
@@ -46,12 +49,12 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     """A cell as JSON has it; None for what is not known."""
-    if isinstance(value, str):
-        return _text(value)
-    plain = value.item() if hasattr(value, "item") else value
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or plain is pd.NA or plain is pd.NaT:
+        return None
     if isinstance(plain, float):
         return plain if math.isfinite(plain) else None
-    return plain if isinstance(plain, (bool, int)) else None
+    return plain if isinstance(plain, (bool, int)) else _text(str(plain))
 
 
 def _text(text: str) -> str:

@@ -289,9 +289,9 @@ def test_json_knows_no_nan_and_keeps_times_apart(build: Any, verdict: Callable[.
     assert text.isascii() and "NaN" not in text and "Infinity" not in text
     (board,) = json.loads(text)["tables"]
     assert board["rows"][0]["interpreted_speedup"] == 0.5 and "speedup" not in board["rows"][0]
-    data = pd.DataFrame({"x": [float("inf"), float("nan"), 1.5], "y": [None, pd.NA, "=a"]})
+    data = pd.DataFrame({"x": [float("inf"), float("nan"), 1.5], "y": [None, pd.NA, "=a"], "z": [pd.NaT, ("b",), 2]})
     (told,) = read_json([Table("T", (), (), data=data)])
-    assert told["rows"] == [{"x": None, "y": None}, {"x": None, "y": None}, {"x": 1.5, "y": "=a"}]
+    assert [list(row.values()) for row in told["rows"]] == [[None, None, None], [None, None, "('b',)"], [1.5, "=a", 2]]
 
 
 def read_json(tables: list[Table]) -> Any:
