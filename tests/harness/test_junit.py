@@ -32,8 +32,11 @@ def verdicts(run: Path) -> dict[str, dict[str, Any]]:
 def test_properties_of_every_test_by_workers(two: Path, warm: Warm) -> None:
     here = two.parent
     solvers = ("--solver=reference", "--solver=nop")
-    ran = warm.pytest("suite", *solvers, "--run-dir=run", "--junitxml=j.xml", "-n2", *NO_CACHE, cwd=here)
+    ran = warm.pytest(
+        "suite", *solvers, "--run-dir=run", "--junitxml=j.xml", "--summary=s.md", "-n2", *NO_CACHE, cwd=here
+    )
     assert ran.code == 1, ran.text
+    assert (here / "s.md").read_text().count("## Kernel Assay") == 1, "the page is written by one process alone"
     found, said = cases(here / "j.xml"), verdicts(here / "run")
     assert len(found) == 12
     for name, (properties, case) in found.items():
