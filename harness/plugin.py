@@ -11,12 +11,15 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import registry
+from harness import registry, summary_file
+from harness.benchmarks import NAME as BENCHMARKS
+from harness.benchmarks import DeviceGuard
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
 from harness.options import Options
 from harness.run import Attempt, Record
@@ -102,6 +105,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
         "call right kernels under compute-sanitizer, too: it finds reads out of bounds (NVIDIA)",
     ),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
+    ("--summary", Path, "FILE", "append a short page in Markdown to FILE, for CI: --summary=$GITHUB_STEP_SUMMARY"),
     ("--checkout", list, "PATH", "a checkout of a published suite, for suites/published (may be given again)"),
     ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )
@@ -129,8 +133,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     known.file_or_dir += folders
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    """Before pytest-benchmark's, which compares saved files there."""
     worker = getattr(config, "workerinput", None)
     if checkouts := config.getoption("checkout"):
         os.environ[registry.CHECKOUTS] = os.pathsep.join(str(Path(each).absolute()) for each in checkouts)
@@ -138,7 +142,10 @@ def pytest_configure(config: pytest.Config) -> None:
         die_with_parent()  # a worker must not go on judging beside the run that continues its own
     try:
         folders = _suite_folders(config)
+        page: Path | None = config.getoption("summary")
         if config.getoption("doctor"):
+            if page is not None:
+                raise UsageError("--summary is of judged attempts, the doctor has none: leave it out")
             from harness.doctor.collection import NAME, DoctorPlugin
 
             joined = Path(worker["kernel_assay_run"]) if worker else None
@@ -162,9 +169,12 @@ def pytest_configure(config: pytest.Config) -> None:
             if session.options.resume is None and (folder / "run.json").exists():
                 raise UsageError(f"{folder} holds a run already: continue it with --resume {folder}, or name another")
             check_writable(folder)
+            if page is not None:
+                summary_file.check(page)
     except KernelAssayError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[_session], config.stash[_folder] = session, folder
+    config.pluginmanager.register(DeviceGuard(lambda: session.environment), BENCHMARKS)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -217,7 +227,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         attempt = _attempt_of(item)
         if attempt is not None:
             first.setdefault(attempt, number)
-            item.add_marker(pytest.mark.benchmark(timer=_RecordedTimer(), group=attempt.suite))
+            group = f"{attempt.suite} on {session.device.name}" if session is not None else attempt.suite
+            item.add_marker(pytest.mark.benchmark(timer=_RecordedTimer(), group=group))
             if session is not None:
                 item.extra_keyword_matches.update(session.task(attempt).aliases)
     places = {
@@ -249,15 +260,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     folder = config.stash.get(_folder, None)
-    if folder is None or not (folder / "run.json").exists():
+    if folder is None or not (folder / "run.json").exists() or hasattr(config, "workerinput"):
         return
     width = terminalreporter._tw.fullwidth
+    page: Path | None = config.getoption("summary")
     for name in registry.names(registry.REPORTS):
         terminalreporter.section(name)
         try:
             report = registry.find(registry.REPORTS, name)()
             terminalreporter.write_line(report.summary(folder, width))
             terminalreporter.write_line(f"report: {report.write(folder)}")
+            if page is not None and hasattr(report, "page"):
+                summary_file.append(page, partial(report.page, folder))
+                terminalreporter.write_line(f"summary: {page}")
         except (OSError, KernelAssayError) as error:
             terminalreporter.write_line(f"no report: {error}; the record is whole: {folder}")
     session = config.stash.get(_session, None)
@@ -291,6 +306,15 @@ class AttemptRecord:
             pytest.skip(f"not reached, stopped at {stopped}: {verdict.outcome}")
         pytest.fail(f"{verdict.outcome}: {verdict.reason}", pytrace=False)
 
+    def properties(self) -> list[tuple[str, str]]:
+        """What `--junitxml` says in each test of the attempt, passed or not: the verdict's sentence; of what was timed
+        the speedup, too, and by which clock."""
+        verdict = self.verdict
+        told = [("outcome", str(verdict.outcome)), ("reason", verdict.reason)]
+        if verdict.speedup is not None:
+            told += [("speedup", repr(verdict.speedup)), ("clock", verdict.timings[0].clock)]
+        return told
+
     def give_samples(self, benchmark: Any) -> None:
         """Hand the measured samples (seconds; a round's sum over the workloads) to pytest-benchmark."""
         timings = self.verdict.timings
@@ -320,12 +344,14 @@ def attempt(request: pytest.FixtureRequest) -> Iterator[AttemptRecord]:
         pytest.skip("attempts need a suite and --solver: pytest suites/rocm --solver=reference")
     progress = _Progress(request.config, request.param if session.options.many == 1 else None)
     try:
-        record = session.record(request.param, progress)
+        record = AttemptRecord(session.record(request.param, progress))
     except InfrastructureError as error:
+        request.node.user_properties += [("outcome", "owed"), ("reason", str(error))]
         raise Owed(str(error)) from None
     finally:
         progress.clear()
-    yield AttemptRecord(record)
+    request.node.user_properties += record.properties()
+    yield record
 
 
 class Owed(Exception):

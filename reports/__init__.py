@@ -9,14 +9,20 @@
     merge       run folders -> one; alike: what they must have in common
     verify      run folder -> what to judge again, and in what it differs; recount: judges it; verify_table: for people
     table       what a table for people is, and how its cells are written
-    render      tables -> terminal text, Markdown, CSV
+    render      tables -> terminal text, Markdown, CSV; as_json, as_latex: the other forms
     show        one attempt -> text
+    history     a folder of runs -> one series an agent; changepoints: where such a series changes
     page        runs -> one HTML file, or a folder of pages
     published   what others published for these suites
-    write       run folder -> files, and the summary at the end of a pytest session
+    benchmark_json  run folder -> pytest-benchmark's format
+    write       run folder -> files, and the summary at the end of a pytest session; summary_page: a page for CI
     whole       a file, whole or not there
     cli         the command `kernel-assay`; *_command: its commands in modules of their own
 
-A new report (a page, a comparison, a history) is a new module that starts from `load` and ends in `render` or its own
+    from reports.load import load
+
+    frame = load(["runs/monday", "runs/tuesday"])    # pandas, a row an attempt
+
+A new report (a page, a comparison) is a new module that starts from `load` and ends in `render` or its own
 form. Reports import `harness`, never the reverse; nothing here writes outside `RUN/report/` or a named output file.
 """

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from reports.table import Table
 
-COMMANDS: tuple[str, ...] = ("report_command", "verify_command", "merge_command")
+COMMANDS: tuple[str, ...] = ("report_command", "history_command", "verify_command", "merge_command")
 """Modules with a command of their own: `add(commands)` gives it a parser and, as its default `command`, a function that
 takes the arguments and returns a text, or a text and an exit code. They import no pandas before that is called."""
-FORMATS = ("terminal", "markdown", "csv")
-_FORMAT_OF = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
+FORMATS = ("terminal", "markdown", "csv", "json", "latex")
+_FORMAT_OF = {".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -231,12 +231,15 @@ def _results(paths: Sequence[Path], duplicates: str) -> tuple[pd.DataFrame, str]
 
 def deliver(arguments: argparse.Namespace, tables: list[Table]) -> str:
     """The tables in the form that was asked for; empty where they went into a file."""
+    from reports.as_json import as_json
+    from reports.as_latex import as_latex
     from reports.render import csv, markdown, terminal
     from reports.whole import write_whole
 
     output: Path | None = arguments.output
     form = arguments.format or (_FORMAT_OF.get(output.suffix.lower(), "terminal") if output else "terminal")
-    text = {"markdown": markdown, "csv": csv}[form](tables) if form != "terminal" else terminal(tables, _width())
+    forms = {"markdown": markdown, "csv": csv, "json": as_json, "latex": as_latex}
+    text = forms[form](tables) if form != "terminal" else terminal(tables, _width())
     if output is None:
         return text
     try:

@@ -59,13 +59,15 @@ COUNTS = (
 """Columns of whole numbers."""
 
 
-def load(runs: Iterable[Path | Run]) -> pd.DataFrame:
-    """All attempts of some runs, in the order of their plans. A folder named twice is read once.
+def load(runs: Iterable[Path | str | Run] | Path | str | Run) -> pd.DataFrame:
+    """All attempts of a run or of some, in the order of their plans. A folder named twice is read once.
 
     Raises `harness.errors.UsageError` for what is no run folder.
     """
+    several = [runs] if isinstance(runs, (Path, str, Run)) else runs
+    paths = (Path(each) if isinstance(each, str) else each for each in several)
     with _no_collection():
-        opened = {run.folder.resolve(): run for run in map(open_run, runs)}
+        opened = {run.folder.resolve(): run for run in map(open_run, paths)}
         parts = [_columns(run) for run in opened.values()]
         whole = {name: list(chain.from_iterable(part[name] for part in parts)) for name in COLUMNS}
         return pd.DataFrame({name: pd.Series(whole[name], dtype=dtype) for name, dtype in COLUMNS.items()})
@@ -100,7 +102,7 @@ def _columns(run: Run) -> dict[str, Column]:
         "run": [str(run.folder)] * len(keys),
         "command": list(map(command_of(run), keys)),
         "clock": ["interpreted" if interpreted else "device"] * len(keys),
-        "options": [_options(about)] * len(keys),
+        "options": [options_text(about)] * len(keys),
         "suite_version": [_text(_dict(suites.get(name)).get("version")) for name in suite],
         "suite_digest": [_text(_dict(suites.get(name)).get("digest")) for name in suite],
         "shows_reference": [shows.get(name) for name in solver],
@@ -135,12 +137,12 @@ def _conditions(environment: Mapping[str, Any], recorded: Column) -> dict[str, l
     }
 
 
-def _options(about: Mapping[str, Any]) -> str | None:
+def options_text(about: Mapping[str, Any], names: Iterable[str] = OPTIONS) -> str | None:
     """The options that were set and that change what an attempt is: `max_evaluations=5, model_option=temperature=1`."""
     options = _dict(about.get("options"))
     texts = {
         name: " ".join(map(str, options[name])) if isinstance(options[name], list) else str(options[name])
-        for name in OPTIONS
+        for name in names
         if options.get(name) not in (None, [])
     }
     return ", ".join(f"{name}={text}" for name, text in texts.items()) or None

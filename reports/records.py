@@ -78,12 +78,15 @@ def latest(run: Run) -> dict[Key, dict[str, Any]]:
     return dict(lines(run))
 
 
-def lines(run: Run) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Every readable line with its attempt's key, in the order of the file: a later one replaces an earlier one."""
-    return ((key, data) for key, data, _ in places(run))
+def lines(run: Run, rounds: bool = False) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Every readable line with its attempt's key, in the order of the file: a later one replaces an earlier one.
+
+    `rounds`: timings come with their single rounds.
+    """
+    return ((key, data) for key, data, _ in places(run, rounds))
 
 
-def places(run: Run) -> Iterator[tuple[Key, dict[str, Any], tuple[int, int]]]:
+def places(run: Run, rounds: bool = False) -> Iterator[tuple[Key, dict[str, Any], tuple[int, int]]]:
     """The same, with where each line begins in the file and how long it is, bytes."""
     path, end = run.folder / "results.jsonl", 0
     try:
@@ -91,7 +94,7 @@ def places(run: Run) -> Iterator[tuple[Key, dict[str, Any], tuple[int, int]]]:
             for line in file:
                 begin, end = end, end + len(line)
                 try:
-                    data = json.loads(_SAMPLES.sub(b'"rounds": 0', line))
+                    data = json.loads(line if rounds else _SAMPLES.sub(b'"rounds": 0', line))
                 except (ValueError, RecursionError):
                     continue
                 if isinstance(data, dict) and data.get("status") in ("judged", "owed"):

@@ -1,4 +1,5 @@
-"""Tables in three forms: text for a terminal, GitHub's Markdown, and CSV in full precision.
+"""Tables in three forms: text for a terminal, GitHub's Markdown, and CSV in full precision (JSON and LaTeX have modules
+of their own).
 
 A terminal's width is kept: a table that is too wide goes on in further blocks below, which repeat the rows' names.
 Names and reasons come from strangers, so Markdown and CSV escape what would be read as markup or as a formula.
@@ -70,14 +71,15 @@ def markdown(tables: Sequence[Table]) -> str:
 def csv(tables: Sequence[Table]) -> str:
     """The rows of all tables below each other: shares from 0 to 1, unknown empty, columns as in `Table.data`; of tables
     without that, the cells as they are shown."""
-    frames = [table.data if table.data is not None else _shown(table) for table in tables]
+    frames = [table.data if table.data is not None else shown(table) for table in tables]
     columns = list(dict.fromkeys(name for frame in frames for name in frame.columns))
     rows = [frame.reindex(columns=columns).astype("object") for frame in frames]
     whole = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     return str(whole.map(_no_formula).to_csv(index=False, lineterminator="\n"))
 
 
-def _shown(table: Table) -> pd.DataFrame:
+def shown(table: Table) -> pd.DataFrame:
+    """The cells of a table as they are shown, each a text."""
     names = [" ".join(column.header.split()) or table.title for column in table.columns]
     return pd.DataFrame(dict(zip(names, (column.cells for column in table.columns), strict=True)))
 

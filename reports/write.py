@@ -1,7 +1,7 @@
 """A run's report as files, and as the summary at the end of a pytest session.
 
     RUN/report/report.html (or report/index.html, where it is large)
-    RUN/report/leaderboard.md  leaderboard.csv  leaderboard.txt  tasks.md  tasks.csv
+    RUN/report/leaderboard.md  leaderboard.csv  leaderboard.txt  tasks.md  tasks.csv  benchmark.json
 
 The harness finds `LeaderboardReport` through the entry-point group `kernel_assay.reports`.
 """
@@ -11,10 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import UsageError
+from reports.benchmark_json import benchmark_json
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
 from reports.page.build import build
+from reports.records import open_run
 from reports.render import csv, markdown, terminal
+from reports.summary_page import summary_page
 from reports.tasks import tasks_table
 from reports.whole import write_whole
 
@@ -35,6 +38,11 @@ class LeaderboardReport:
         """Write the report's files; returns the path of the page to open."""
         return write_reports(run_folder)
 
+    @staticmethod
+    def page(run_folder: Path, room: int) -> str:
+        """For `--summary`: a short page in GitHub's Markdown, at most `room` bytes long."""
+        return summary_page(run_folder, room)
+
 
 def summary(run_folder: Path, width: int = 100) -> str:
     """The run's leaderboard as text."""
@@ -47,7 +55,8 @@ def write_reports(run_folder: Path) -> Path:
     The files are a pure function of the record: written twice, they are the same. Raises `UsageError` where the folder
     is no run or can't be written.
     """
-    frame = load([run_folder])
+    run = open_run(run_folder)
+    frame = load(run)
     boards, attempts = leaderboard_tables(frame), tasks_table(frame)
     texts = {
         "leaderboard.md": markdown(boards),
@@ -55,6 +64,7 @@ def write_reports(run_folder: Path) -> Path:
         "leaderboard.txt": terminal(boards, _TEXT_WIDTH),
         "tasks.md": markdown([attempts]),
         "tasks.csv": csv([attempts]),
+        "benchmark.json": benchmark_json(run),
     }
     folder = run_folder / "report"
     try:

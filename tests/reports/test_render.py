@@ -1,11 +1,16 @@
-"""The three forms of a table: aligned and within the width, read back by a Markdown parser and by a CSV reader."""
+"""The forms of a table: within the width, read back by parsers of Markdown, CSV and JSON, set by LaTeX."""
 
 from __future__ import annotations
 
 import csv as csv_module
 import io
+import json
+import re
+import shutil
+import subprocess
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +21,9 @@ from markdown_it import MarkdownIt
 
 from harness.verdict import Outcome
 from reports import table
+from reports.as_json import as_json
+from reports.as_latex import as_latex
+from reports.as_latex import escape as latex_escape
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
 from reports.render import csv, markdown, terminal
@@ -188,3 +196,106 @@ def test_a_run_without_attempts_renders(build: Any) -> None:
 )
 def test_cells(shown: str, expected: str) -> None:
     assert shown == expected
+
+
+NASTY = '& % $ # _ { } ~ ^ \\ [1ex] * " ` < > | -- ?` !` \\input{x} ^^41 % \\end{table} é ő µ × … 核 \U0001f600'
+
+
+def unescaped(text: str) -> str:
+    """LaTeX text as it is set, by the commands that `as_latex` may use and no others."""
+    found = {f"\\{c}": c for c in "&%$#_{}"} | {"{}": "", "{[}": "[", "{]}": "]", "{*}": "*", "{\\char34}": '"'}
+    found |= {"\\textasciitilde{}": "~", "\\textasciicircum{}": "^", "\\textbackslash{}": "\\", "\\ldots{}": "…"}
+    found |= {"\\textless{}": "<", "\\textgreater{}": ">", "\\textbar{}": "|", "\\textasciigrave{}": "`"}
+    found |= {"\\ensuremath{\\mu}": "µ", "\\ensuremath{\\times}": "×", "\\'{e}": "é", "\\H{o}": "ő"}
+    pattern = "|".join(sorted(map(re.escape, found), key=len, reverse=True)) + r"|[^\\{}&%$#_^~\[\]*\"`<>|]"
+    assert re.fullmatch(f"(?:{pattern})*", text), text
+    return re.sub(pattern, lambda match: found.get(match[0], match[0]), text)
+
+
+def test_latex_escapes_all_that_it_would_read_as_its_own() -> None:
+    text = latex_escape(NASTY)
+    assert text.isascii() and unescaped(text) == NASTY.replace("核", "[U+6838]").replace("\U0001f600", "[U+1F600]")
+    assert "--" not in text and "?`" not in text
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_plain_in_latex(text: str) -> None:
+    escaped = latex_escape(clean(text))
+    assert escaped.isascii() and escaped.isprintable()
+    assert escaped.count("{") - escaped.count("\\{") == escaped.count("}") - escaped.count("\\}")
+    assert not re.search(r"(?<!\\)[&%$#_]", escaped) and not re.search(r"\\(input|end|write|def)\b", escaped)
+
+
+def test_latex_has_rules_sides_and_rows(run: Any) -> None:
+    (shown,) = leaderboard_tables(load([run]))
+    lines = as_latex([shown]).splitlines()
+    for command in ("\\begin{table}", "\\toprule", "\\midrule", "\\bottomrule", "\\end{tabular}}", "\\end{table}"):
+        assert lines.count(command) == 1
+    sides = "".join("l" if column.text else "r" for column in shown.columns)
+    assert f"\\begin{{tabular}}{{@{{}}{sides}@{{}}}}" in lines
+    top, middle, bottom = (lines.index(f"\\{name}rule") for name in ("top", "mid", "bottom"))
+    assert middle == top + 2 and bottom == middle + 4
+    for line in (lines[top + 1], *lines[middle + 1 : bottom]):
+        assert line.endswith(" \\\\") and line.count(" & ") == len(shown.columns) - 1
+    assert "\\shortstack[r]{failures \\\\ = 1}" in lines[top + 1]
+    assert sum(line.startswith("{[}1{]} ") for line in lines) == 1 and "87.5 {[}52.9, 97.8{]}" in lines[middle + 1]
+
+
+def test_latex_keeps_numbers_below_each_other() -> None:
+    """A cell without a mark takes the room of one."""
+    marked = Table("t", (), (Column("n", ("1.0 [1]", "2.0    ")), Column("a", ("[x] ", "*"), text=True)))
+    rows = as_latex([marked]).partition("\\midrule\n")[2].splitlines()[:2]
+    assert [row.split(" & ")[0].strip() for row in rows] == ["1.0 {[}1{]}", "2.0\\phantom{ {[}0{]}}"]
+    assert [row.split(" & ")[1].removesuffix("\\\\").strip() for row in rows] == ["{[}x{]}", "{*}"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_compiles(build: Any, verdict: Callable[..., Any], tmp_path: Path) -> None:
+    name = HOSTILE + NASTY
+    frame = load([build.run([(build.attempt(name, name, name), verdict(Outcome.VALUES, reason=name))])])
+    tables = [*leaderboard_tables(frame), tasks_table(frame), Table(name, (name,), (Column("[n]", ()),), (name,))]
+    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage{graphicx}\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(head + as_latex(tables) + "\\end{document}\n")
+    line = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "t.tex"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def test_json_has_every_table_in_full(run: Any) -> None:
+    frame = load([run])
+    tables = [*leaderboard_tables(frame), tasks_table(frame)]
+    board, attempts = read_json(tables)
+    assert board["title"] == "Leaderboard" and board["facts"] == list(tables[0].facts)
+    assert board["notes"] == list(tables[0].notes) and board["legend"] == list(tables[0].legend)
+    assert [row["execution"] for row in board["rows"]] == [0.875] * 3
+    assert board["rows"][0]["attempts"] == 8 and isinstance(board["rows"][0]["attempts"], int)
+    speedups = [row["speedup"] for row in attempts["rows"]]
+    assert speedups.count(None) == 3
+    assert [each for each in speedups if each is not None] == frame["speedup"].dropna().tolist(), "to the last digit"
+    assert attempts["rows"][0]["planned"] is True and list(attempts["rows"][0]) == attempts["columns"]
+
+
+def test_json_of_a_table_without_data_is_what_is_shown() -> None:
+    columns = (Column("who", ("a\ud800", "-"), text=True), Column("n\nof", ("1", "-")), Column("m", ("?", "2")))
+    (told,) = read_json([Table("T", ("fact",), columns, ("note",), ("legend",))])
+    assert told["rows"] == [{"who": "a?", "n of": "1", "m": None}, {"who": "-", "n of": None, "m": "2"}]
+    assert (told["facts"], told["notes"], told["legend"]) == (["fact"], ["note"], ["legend"])
+    assert read_json([]) == []
+
+
+def test_json_knows_no_nan_and_keeps_times_apart(build: Any, verdict: Callable[..., Any], interpreter: Any) -> None:
+    slow = build.run([(build.attempt(HOSTILE), verdict(0.5, clock="interpreted"))], environment=interpreter)
+    text = as_json(leaderboard_tables(load([slow])))
+    assert text.isascii() and "NaN" not in text and "Infinity" not in text
+    (board,) = json.loads(text)["tables"]
+    assert board["rows"][0]["interpreted_speedup"] == 0.5 and "speedup" not in board["rows"][0]
+    data = pd.DataFrame({"x": [float("inf"), float("nan"), 1.5], "y": [None, pd.NA, "=a"], "z": [pd.NaT, ("b",), 2]})
+    (told,) = read_json([Table("T", (), (), data=data)])
+    assert [list(row.values()) for row in told["rows"]] == [[None, None, None], [None, None, "('b',)"], [1.5, "=a", 2]]
+
+
+def read_json(tables: list[Table]) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    return json.loads(as_json(tables), parse_constant=refuse)["tables"]

@@ -14,7 +14,7 @@ import pytest
 
 from harness import __version__
 from harness.verdict import Outcome
-from reports.cli import main
+from reports.cli import FORMATS, main
 from reports.write import LeaderboardReport, summary, write_reports
 
 ROOT = Path(__file__).parents[2]
@@ -41,16 +41,27 @@ def run(build: Any, verdict: Callable[..., Any]) -> Any:
     return run
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "csv"])
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", ["leaderboard", "tasks"])
 def test_tables(name: str, form: str, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, str(run.folder), "--format", form]) == 0
     out, err = capsys.readouterr()
     assert err == "" and out.endswith("\n") and ("geak" in out)
-    assert out.startswith({"terminal": name.title(), "markdown": f"## {name.title()}"}.get(form, ""))
+    assert out.startswith(
+        {"terminal": name.title(), "markdown": f"## {name.title()}", "json": "{", "latex": "%"}.get(form, "")
+    )
 
 
-@pytest.mark.parametrize(("file", "starts"), [("b.md", "## "), ("b.csv", "solver,"), ("b.txt", "Leaderboard")])
+OUTPUTS = [
+    ("b.md", "## "),
+    ("b.csv", "solver,"),
+    ("b.txt", "Leaderboard"),
+    ("b.json", '{\n "tables"'),
+    ("b.tex", "% needs"),
+]
+
+
+@pytest.mark.parametrize(("file", "starts"), OUTPUTS)
 def test_output_file(file: str, starts: str, run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaderboard", str(run.folder), "-o", str(tmp_path / file)]) == 0
     assert capsys.readouterr().out == "" and (tmp_path / file).read_text().startswith(starts)
@@ -158,7 +169,8 @@ def test_starting_needs_neither_torch_nor_pandas() -> None:
 def test_write_reports_is_a_pure_function_of_the_record(run: Any) -> None:
     page = write_reports(run.folder)
     assert page == run.folder / "report" / "report.html"
-    names = ["leaderboard.csv", "leaderboard.md", "leaderboard.txt", "report.html", "tasks.csv", "tasks.md"]
+    names = ["benchmark.json", "leaderboard.csv", "leaderboard.md", "leaderboard.txt", "report.html", "tasks.csv"]
+    names.append("tasks.md")
     assert sorted(path.name for path in page.parent.iterdir()) == names
     before = {name: (page.parent / name).read_bytes() for name in names}
     assert LeaderboardReport().write(run.folder) == page

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from harness.errors import UsageError
@@ -166,3 +167,11 @@ def test_what_is_no_run_says_what_to_do(text: str, says: str, tmp_path: Path) ->
 def _rewrite(run: Run, changes: dict[str, Any]) -> None:
     path = run.folder / "results.jsonl"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}) + "\n")
+
+
+def test_runs_by_name_and_a_single_one(build: Any, verdict: Callable[..., Any]) -> None:
+    first, second = (build.run([(build.attempt(task), verdict(1.0))]) for task in ("a", "b"))
+    pd.testing.assert_frame_equal(load(str(first.folder)), load([first]))
+    pd.testing.assert_frame_equal(load([str(first.folder), second.folder]), load([first, second]))
+    with pytest.raises(UsageError, match="is no folder"):
+        load("no/such/run")
