@@ -4,6 +4,9 @@
     load        run folders -> one frame, one row an attempt
     statistics  arrays -> shares, means and their intervals
     leaderboard frame -> one row a solver and model; leaderboard_table: the same, for people
+    paired      differences of tasks -> chances and bounds; power: the smallest loss that so many tasks show
+    compare     two runs -> a comparison; comparable: what of them may be compared; comparison: what was found;
+                compare_table: the same, for people, with the verdict in a sentence
     tasks       frame of one run -> one row an attempt
     table       what a table for people is, and how its cells are written
     render      tables -> terminal text, Markdown, CSV
