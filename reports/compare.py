@@ -81,11 +81,7 @@ def _pairs(found: Sequence[Sides], confidence: float, threshold: float) -> tuple
     margins = np.array([threshold, threshold, -math.log1p(-threshold)])
     tables = [_tasks(each) for each in found]
     width = len(MEASURES)
-    family = np.full((sum(len(each.names) for each in tables), width * len(found)), np.nan)
-    row = 0
-    for number, each in enumerate(tables):
-        family[row : row + len(each.names), width * number : width * (number + 1)] = each.change
-        row += len(each.names)
+    family = _family(tables, threshold > 0)
     # The least chance that tosses can tell is one in their number.
     resamples = max(RESAMPLES, math.ceil(50 / (1 - confidence)))
     losses, gains = (
@@ -104,7 +100,7 @@ def _pairs(found: Sequence[Sides], confidence: float, threshold: float) -> tuple
             if single and threshold == 0:
                 fell, rose = int((change < 0).sum()), int((change > 0).sum())
                 worse, better = mcnemar(fell, fell + rose), mcnemar(rose, fell + rose)
-            pseudo = math.sqrt(0.5 / table.samples.min()) if shares and len(change) else 0.0
+            pseudo = _pseudo(table) if shares and len(change) else 0.0
             interval = bounds(change, confidence, pseudo, resamples)
             base, new = _levels(table, place)
             measures.append(
@@ -125,6 +121,29 @@ def _pairs(found: Sequence[Sides], confidence: float, threshold: float) -> tuple
             )
         pairs.append(_pair(pair, tuple(measures), table))
     return tuple(pairs)
+
+
+def _family(tables: Sequence[_Tasks], beyond: bool) -> Floats:
+    """All pairs' differences: a row for each task of a pair, and three columns for each pair.
+
+    Where a loss `beyond` a threshold is asked for, two rows more a pair, one half fixed and one half broken, as in
+    `reports.paired.bounds`: the signs of shares about a threshold are no coin's near a loss of all, and without these
+    rows seven tasks, all broken, would prove a loss of more than 99 %.
+    """
+    rows = []
+    for number, each in enumerate(tables):
+        change = each.change
+        if beyond and len(change):
+            half = [_pseudo(each), _pseudo(each), math.nan]
+            change = np.vstack([change, half, np.negative(half)])
+        after = len(tables) - number - 1
+        rows.append(np.pad(change, ((0, 0), (len(MEASURES) * number, len(MEASURES) * after)), constant_values=math.nan))
+    return np.vstack(rows)
+
+
+def _pseudo(table: _Tasks) -> float:
+    """Half a sample's task, for each way to change; see `reports.paired.bounds`."""
+    return math.sqrt(0.5 / float(table.samples.min()))
 
 
 def _smallest(change: Floats, level: float, single: bool) -> float:

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 from harness.errors import UsageError
+from reports.compare import compare
+from reports.compare_table import verdicts
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
 from reports.render import csv, markdown, terminal
@@ -32,6 +34,13 @@ class LeaderboardReport:
     def write(run_folder: Path) -> Path:
         """Write the report's files; returns the path of the Markdown page."""
         return write_reports(run_folder)
+
+    @staticmethod
+    def gate(run_folder: Path, baseline: Path, confidence: float, threshold: float) -> tuple[str, bool]:
+        """Compare a run with an earlier one: the verdict in a sentence a pair of solver and model, with the figures
+        that belong to it, and whether a regression is shown. Raises `UsageError` where nothing can be compared."""
+        found = compare(baseline, run_folder, confidence, threshold)
+        return "\n".join(verdicts(found)), found.regression
 
 
 def summary(run_folder: Path, width: int = 100) -> str:

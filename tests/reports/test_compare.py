@@ -14,10 +14,10 @@ from scipy import stats
 from harness.errors import UsageError
 from harness.verdict import Outcome
 from reports.comparable import Choice
-from reports.compare import compare
+from reports.compare import _family, _Tasks, compare
 from reports.compare_table import sentences, tables, verdicts
 from reports.comparison import Comparison, Measure, Pair
-from reports.paired import mcnemar
+from reports.paired import mcnemar, positive
 from tests.reports.conftest import ENVIRONMENT
 
 TASKS = 12
@@ -102,6 +102,21 @@ def test_a_loss_within_the_threshold_is_none(run: Runs) -> None:
     assert "no difference by more than 0.1 shown" in sentences(within)[0]
     base, new = run([1.0] * TASKS), run([*[1.0] * 6, *[WRONG] * 6])
     assert only(base, new)[0].regression and not only(base, new, threshold=0.45)[0].regression
+
+
+@pytest.mark.parametrize(
+    ("tasks", "broken", "fixed"), [(7, 0.9, 0.0), (31, 0.05, 0.0), (31, 0.15, 0.1), (31, 0.6, 0.3), (184, 0.05, 0.03)]
+)
+def test_a_loss_of_just_the_threshold_is_rarely_called_more(tasks: int, broken: float, fixed: float) -> None:
+    """By simulation, with one sample a task: in at most 5 % of comparisons."""
+    random, alarms, rounds = np.random.default_rng(7), 0, 1000
+    for seed in range(rounds):
+        luck = random.random((tasks, 1))
+        change = np.where(luck < broken, -1.0, np.where(luck > 1 - fixed, 1.0, 0.0)) * [1, 1, np.nan]
+        table = _Tasks(change, change, change, np.ones((tasks, 2)), [])
+        found = positive(-_family([table], beyond=True)[:, :1] - (broken - fixed), 1000, seed)
+        alarms += int(found.chance[0] <= 0.05)
+    assert alarms / rounds <= 0.06
 
 
 def test_no_difference_tells_what_would_have_been_shown(run: Runs) -> None:

@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from reports.paired import bounds, mcnemar, positive
 from reports.power import smallest_mean, smallest_share
 
-ALIKE = 4000
+ALIKE = 3000
 """Comparisons of a thing with itself, in a simulation."""
 
 
@@ -118,16 +118,6 @@ def test_false_alarms_of_the_gate_are_five_percent(tasks: int, samples: int) -> 
     assert (0.04 if enough else 0.03) <= alarms / ALIKE <= 0.06, alarms / ALIKE
     assert (0.04 if enough else 0.03) <= single[2] / ALIKE <= 0.06, "speed takes any value"
     assert (single[:2] / ALIKE <= 0.055).all(), "shares of few samples take few values: fewer alarms, never more"
-
-
-@pytest.mark.parametrize(("broken", "fixed", "threshold"), [(0.15, 0.1, 0.05), (0.05, 0.0, 0.05), (0.3, 0.1, 0.2)])
-def test_a_loss_of_the_threshold_is_no_regression(broken: float, fixed: float, threshold: float) -> None:
-    random, alarms = np.random.default_rng(7), 0
-    for seed in range(1000):
-        luck = random.random(31)
-        values = np.where(luck < broken, -1.0, np.where(luck > 1 - fixed, 1.0, 0.0))
-        alarms += int(positive(-(values + threshold)[:, None], 1000, seed).chance[0] <= 0.05)
-    assert alarms / 1000 <= 0.075
 
 
 @pytest.mark.parametrize("tasks", [8, 31])
