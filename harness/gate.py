@@ -5,18 +5,19 @@ session's exit code is
 
     0  no regression is shown, and every planned attempt was judged
     1  a regression is shown; or something else than a wrong kernel failed, or attempts are owed, as without a baseline
-    4  the runs can't be compared: they have no task in common that is the same
+    4  the runs can't be compared: no task has a verdict in both
 
 and pytest's own where the session was interrupted or broke. What compares is a report with a method `gate`, found
-through the entry points as all reports are: the harness itself knows no statistics of runs. Under pytest-xdist the
+through the entry points as all reports are (and `check`, which it may have, is asked before anything is run): the
+harness itself knows no statistics of runs. Under pytest-xdist the
 controller alone does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -25,27 +26,35 @@ from harness.errors import KernelAssayError, UsageError
 from harness.options import Options
 from harness.run import Run
 
+Digests: TypeAlias = Mapping[tuple[str, str], str]
+"""Of each task, by its suite's name and its own."""
+
 
 class Gate:
     """A pytest plug-in of one command with --baseline."""
 
-    def __init__(self, options: Options, folder: Path, suites: Collection[str]) -> None:
-        """Checks the baseline, before anything is run. `folder` is where this run is recorded. Raises UsageError."""
+    def __init__(self, options: Options, folder: Path, digests: Digests, solvers: Sequence[tuple[str, str]]) -> None:
+        """Checks the baseline, before anything is run. `folder` is where this run is recorded, `digests` are those of
+        the suites' tasks, `solvers` the labels and models. Raises UsageError."""
         assert options.baseline is not None
         self._folder, self._baseline = folder, options.baseline.absolute()
         self._confidence, self._threshold = options.confidence, options.threshold
         if self._baseline.resolve() == folder.resolve():
             raise UsageError(f"--baseline: {options.baseline} is this run itself: name an earlier one")
+        report = _found()
+        self._compare: Callable[..., tuple[str, bool]] = report.gate
         try:
-            planned = {attempt.suite for attempt in Run.open(self._baseline).planned()}
-        except (UsageError, TypeError, AttributeError) as error:
+            judged = Run.open(self._baseline).judged().values()
+            tasks = {(each.attempt.suite, each.attempt.task): each.task_digest for each in judged}
+            if hasattr(report, "check"):
+                report.check(self._baseline, solvers)
+        except UsageError as error:
             raise UsageError(f"--baseline: {error}") from None
-        if not planned & set(suites):
-            raise UsageError(
-                f"--baseline: {options.baseline} is of {', '.join(sorted(planned)) or 'no suite'}, "
-                f"not of {', '.join(sorted(suites))}: name a run of the same suite"
-            )
-        self._compare = _found()
+        if not tasks.keys() & digests.keys():
+            has = ", ".join(sorted({suite for suite, _ in tasks})) or "no verdict at all"
+            raise UsageError(f"--baseline: {options.baseline} has {has}: name a run of the same suite")
+        if not any(digests.get(task) == digest for task, digest in tasks.items()):
+            raise UsageError(f"--baseline: all tasks have changed since {options.baseline} was made: make it anew")
         self._other = 0
         """Tests that failed, but not by a wrong kernel."""
         self.told = "not compared: the session did not come to its end"
@@ -85,10 +94,10 @@ class Gate:
         return bool({attempt.id for attempt in run.planned()} - set(run.judged()))
 
 
-def _found() -> Callable[..., tuple[str, bool]]:
+def _found() -> Any:
     """The first report that compares."""
     for name in registry.names(registry.REPORTS):
-        gate: Callable[..., tuple[str, bool]] | None = getattr(registry.find(registry.REPORTS, name)(), "gate", None)
-        if gate is not None:
-            return gate
+        report = registry.find(registry.REPORTS, name)()
+        if hasattr(report, "gate"):
+            return report
     raise UsageError("--baseline: no report is installed that compares runs: `pip install -e .`")

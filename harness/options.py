@@ -127,8 +127,8 @@ class Options:
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --baseline=RUN")
         if not 0 <= self.threshold < 1:
             raise UsageError(f"--baseline-threshold {self.threshold}: from 0 to less than 1 is needed, like 0.02")
-        if not 0.5 <= self.confidence < 1:
-            raise UsageError(f"--baseline-confidence {self.confidence}: from 0.5 to less than 1 is needed, like 0.95")
+        if not 0.5 <= self.confidence <= 0.9999:
+            raise UsageError(f"--baseline-confidence {self.confidence}: from 0.5 to 0.9999 is needed, like 0.95")
         if self.resume and self.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
         return self

@@ -174,7 +174,9 @@ def pytest_configure(config: pytest.Config) -> None:
             if session.options.resume is None and (folder / "run.json").exists():
                 raise UsageError(f"{folder} holds a run already: continue it with --resume {folder}, or name another")
             if session.options.baseline is not None:
-                config.stash[_gate] = gate = Gate(session.options, folder, {suite.name for suite in session.suites})
+                digests = {(suite.name, task.name): task.digest for suite in session.suites for task in suite.tasks}
+                solvers = {(a.solver, a.model): None for suite in session.suites for a in session.attempts(suite)}
+                config.stash[_gate] = gate = Gate(session.options, folder, digests, list(solvers))
                 config.pluginmanager.register(gate, "kernel_assay_gate")
             check_writable(folder)
     except KernelAssayError as error:
@@ -206,7 +208,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     session = config.stash.get(_session, None)
-    return session.header() if session is not None else []
+    if session is None:
+        return []
+    baseline = session.options.baseline
+    return [*session.header(), *([f"baseline: {baseline}"] if baseline is not None else [])]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,6 +7,7 @@ Speed is compared only where clock and device are the same and known.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -61,13 +62,16 @@ class Sides:
     """Nothing differs that makes two runs another measurement."""
 
 
-def matched(base: pd.DataFrame, new: pd.DataFrame, choice: Choice) -> tuple[list[tuple[Who, Who]], list[str]]:
+def matched(
+    base: Sequence[Who], new: Sequence[Who], choice: Choice | None = None
+) -> tuple[list[tuple[Who, Who]], list[str]]:
     """Pairs of sides, and a sentence for each side that has no partner.
 
     Paired is what has the same solver and model. Where nothing has: what has the same solver, where each run has it
     with one model; or the same model, where each has it with one solver; or the only two there are. Raises
     `UsageError` where that leaves nothing.
     """
+    choice = choice or Choice()
     ours = _chosen(base, "base", choice.base_solver, choice.base_model)
     theirs = _chosen(new, "new", choice.new_solver, choice.new_model)
     for same in (lambda who: who, lambda who: who[0], lambda who: who[1], lambda who: None):
@@ -76,12 +80,17 @@ def matched(base: pd.DataFrame, new: pd.DataFrame, choice: Choice) -> tuple[list
             break
     else:
         raise UsageError(
-            f"nothing to pair: BASE has {_names(ours)}, NEW has {_names(theirs)}: choose with --base-solver, "
-            "--base-model, --new-solver and --new-model"
+            f"nothing to pair: BASE has {_names(ours)}, NEW has {_names(theirs)}: `kernel-assay compare` chooses by "
+            "--base-solver, --base-model, --new-solver and --new-model"
         )
     alone = [("BASE", who) for who in ours if who not in dict(found)]
     alone += [("NEW", who) for who in theirs if who not in {b for _, b in found}]
     return found, [f"{name_of(who)} is in {side} only: not compared" for side, who in alone]
+
+
+def everyone(frame: pd.DataFrame) -> list[Who]:
+    """Who attempted anything, in the order of the plan."""
+    return list(dict.fromkeys(zip(frame["solver"], frame["model"], strict=True)))
 
 
 def sides(base: pd.DataFrame, new: pd.DataFrame, pair: tuple[Who, Who]) -> Sides:
@@ -90,17 +99,18 @@ def sides(base: pd.DataFrame, new: pd.DataFrame, pair: tuple[Who, Who]) -> Sides
     before, after = (_rows(frame, who, several) for frame, who in zip((base, new), pair, strict=True))
     digests = [frame.dropna(subset="task_digest").groupby("name")["task_digest"].unique() for frame in (before, after)]
     judged = [frame[frame["status"] == "judged"] for frame in (before, after)]
+    planned, known_to = ([{*frame["name"]} for frame in frames] for frames in ((before, after), judged))
     reasons: dict[str, list[str]] = {}
     compared = []
     for name in dict.fromkeys([*before["name"], *after["name"]]):
         known = [{*of.get(name, ())} for of in digests]
-        if not (before["name"] == name).any():
+        if name not in planned[0]:
             reason = "in NEW only"
-        elif not (after["name"] == name).any():
+        elif name not in planned[1]:
             reason = "in BASE only"
         elif any(len(each) > 1 for each in known) or (known[0] and known[1] and known[0] != known[1]):
             reason = "changed between the runs"
-        elif not all((frame["name"] == name).any() for frame in judged):
+        elif not all(name in names for names in known_to):
             reason = "owed"
         else:
             compared.append(name)
@@ -162,9 +172,8 @@ def _rows(frame: pd.DataFrame, who: Who, several: bool) -> pd.DataFrame:
     return rows.assign(name=rows["suite"] + "/" + rows["task"] if several else rows["task"])
 
 
-def _chosen(frame: pd.DataFrame, side: str, solver: str | None, model: str | None) -> list[Who]:
-    """The sides of a run, in its order. Raises `UsageError` where there is none of that name."""
-    every = list(dict.fromkeys(zip(frame["solver"], frame["model"], strict=True)))
+def _chosen(every: Sequence[Who], side: str, solver: str | None, model: str | None) -> list[Who]:
+    """The sides that are meant, in the run's order. Raises `UsageError` where there is none of that name."""
     found = [who for who in every if solver in (None, who[0]) and model in (None, who[1])]
     if not found:
         asked = " ".join(f"--{side}-{kind} {text}" for kind, text in (("solver", solver), ("model", model)) if text)
@@ -172,5 +181,5 @@ def _chosen(frame: pd.DataFrame, side: str, solver: str | None, model: str | Non
     return found
 
 
-def _names(every: list[Who]) -> str:
+def _names(every: Sequence[Who]) -> str:
     return ", ".join(map(name_of, every)) or "no attempts"

@@ -22,7 +22,7 @@ import pandas as pd
 
 from harness.errors import UsageError
 from harness.verdict import Outcome
-from reports.comparable import Choice, Sides, matched, sides
+from reports.comparable import Choice, Sides, everyone, matched, sides
 from reports.comparison import Change, Comparison, Measure, Pair
 from reports.load import load
 from reports.paired import RESAMPLES, bounds, mcnemar, positive
@@ -31,6 +31,9 @@ from reports.statistics import Floats
 
 MEASURES = ("call", "execution", "speed")
 KINDS = ("broken", "less often", "fixed", "more often")
+
+MOST_SURE = 0.9999
+"""More tosses than that takes would be too many."""
 
 
 def compare(
@@ -45,7 +48,7 @@ def compare(
     with `strict`, where anything differs that makes it another measurement."""
     check(confidence, threshold)
     first, second = load([base]), load([new])
-    pairs, alone = matched(first, second, choice or Choice())
+    pairs, alone = matched(everyone(first), everyone(second), choice)
     same = [one for one, other in pairs if one == other] if base.resolve() == new.resolve() else []
     if same:
         raise UsageError(f"{base} is compared with itself: name another run, or --base-solver and --new-solver")
@@ -59,8 +62,8 @@ def compare(
 
 def check(confidence: float, threshold: float) -> None:
     """Raise `UsageError` for what can't be."""
-    if not 0.5 <= confidence < 1:
-        raise UsageError(f"a confidence of {confidence}: a number from 0.5 to less than 1 is needed, like 0.95")
+    if not 0.5 <= confidence <= MOST_SURE:
+        raise UsageError(f"a confidence of {confidence}: a number from 0.5 to {MOST_SURE} is needed, like 0.95")
     if not 0 <= threshold < 1:
         raise UsageError(f"a threshold of {threshold}: a share from 0 to less than 1 is needed, like 0.02")
 

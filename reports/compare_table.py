@@ -75,7 +75,7 @@ def _sentence(found: Comparison, pair: Pair) -> str:
         )
         few = "; so few tasks can show nothing" if not shown else ""
         parts = [f"no difference{beyond} shown: {told}{enough}{few}"]
-    return f"{_who(pair)}, {pair.tasks} tasks: {'; '.join(parts)}{_caveats(pair)}{_owed(pair)}"
+    return f"{_who(pair)}, {_number(range(pair.tasks))}: {'; '.join(parts)}{_caveats(pair)}{_owed(pair)}"
 
 
 def _all(measures: Sequence[Measure]) -> str:
@@ -100,7 +100,7 @@ def _caveats(pair: Pair) -> str:
     sides = pair.sides
     told = [f"speed is not compared ({sides.speed_refused})"] if sides.speed_refused else []
     told += [f"not alike: {', '.join(each.partition(':')[0] for each in sides.differing)}"] if sides.differing else []
-    told += [f"left out: {len(names)} tasks {why}" for why, names in sides.left_out.items()]
+    told += [f"left out: {_number(names)} {why}" for why, names in sides.left_out.items()]
     return "".join(f"; {each}" for each in told)
 
 
@@ -117,19 +117,23 @@ def _facts(found: Comparison, pair: Pair) -> list[str]:
     """What must be said beside the figures of a pair."""
     who = f"{_who(pair)}: " if len(found.pairs) > 1 else ""
     lines = [f"NOT ALIKE: {who}{each}" for each in pair.sides.differing]
-    lines += [f"LEFT OUT: {who}{len(names)} tasks {why}: {_some(names)}" for why, names in pair.sides.left_out.items()]
+    lines += [f"LEFT OUT: {who}{_number(names)} {why}: {_some(names)}" for why, names in pair.sides.left_out.items()]
     for kind, word in (("broken", "newly broken"), ("fixed", "newly fixed")):
         if names := pair.named(kind):
             lines.append(f"{who}{word}: {_some(names)}")
     if pair.attempts[0] != pair.attempts[1]:
         lines.append(f"{who}not as many samples: BASE {pair.attempts[0]} attempts, NEW {pair.attempts[1]}")
     if pair.untimed:
-        lines.append(f"{who}right on both sides, but not timed on both, and in no speed: {pair.untimed} tasks")
+        lines.append(f"{who}right on both sides, but not timed on both, and in no speed: {pair.untimed}")
     if any(pair.unsupported):
         lines.append(
             f"{who}unsupported here, and so not passed: BASE {pair.unsupported[0]}, NEW {pair.unsupported[1]} attempts"
         )
     return lines
+
+
+def _number(tasks: Sequence[object]) -> str:
+    return "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,13 +8,16 @@ The harness finds `LeaderboardReport` through the entry-point group `kernel_assa
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+from reports.comparable import matched
 from reports.compare import compare
 from reports.compare_table import verdicts
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
+from reports.records import open_run, planned
 from reports.render import csv, markdown, terminal
 from reports.tasks import tasks_table
 
@@ -34,6 +37,14 @@ class LeaderboardReport:
     def write(run_folder: Path) -> Path:
         """Write the report's files; returns the path of the Markdown page."""
         return write_reports(run_folder)
+
+    @staticmethod
+    def check(baseline: Path, solvers: Sequence[tuple[str, str]]) -> None:
+        """Raise `UsageError` where no solver and model of a run to come has a partner in its baseline."""
+        try:
+            matched(list(dict.fromkeys((key[2], key[3]) for key in planned(open_run(baseline)))), solvers)
+        except UsageError as error:
+            raise UsageError(f"{error} (BASE is the baseline, NEW this run)") from None
 
     @staticmethod
     def gate(run_folder: Path, baseline: Path, confidence: float, threshold: float) -> tuple[str, bool]:

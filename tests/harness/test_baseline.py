@@ -104,17 +104,21 @@ def test_trouble_of_a_provider_is_no_pass(place: Path, warm: Warm, tmp_path: Pat
     assert ran.code == 0 and "exit code 0" in told(ran), ran.text
 
 
-def test_runs_whose_tasks_all_changed_can_not_be_compared(place: Path, warm: Warm, tmp_path: Path) -> None:
-    results = shutil.copytree(place / "right", tmp_path / "older") / "results.jsonl"
-    results.write_text(results.read_text().replace('"task_digest": "', '"task_digest": "0'))
-    ran = again(warm, place, tmp_path / "run", "right", f"--baseline={tmp_path / 'older'}")
-    assert ran.code == 4 and "not compared: no task to compare: 7 changed between the runs" in told(ran), ran.text
+def test_runs_without_a_common_task_can_not_be_compared(place: Path, warm: Warm, tmp_path: Path) -> None:
+    base = shutil.copytree(place / "right", tmp_path / "older")
+    lines = (base / "results.jsonl").read_text().splitlines(keepends=True)
+    (base / "results.jsonl").write_text("".join(line for line in lines if '"times2"' in line))
+    ran = answers(warm, place, "right", "-k=times3", f"--baseline={base}", f"--run-dir={tmp_path / 'run'}")
+    assert ran.code == 4 and "not compared: no task to compare: 6 in BASE only, 1 owed" in told(ran), ran.text
 
 
 MISTAKES = {
     "missing": (["--baseline=gone"], "gone is no run folder: it has no run.json"),
     "no run": (["--baseline=suite"], "is no run folder"),
-    "another suite": (["--baseline=foreign"], "is of other, not of toy: name a run of the same suite"),
+    "another suite": (["--baseline=foreign"], "foreign has other: name a run of the same suite"),
+    "changed": (["--baseline=changed"], "all tasks have changed since changed was made"),
+    "empty": (["--baseline=empty"], "empty has no verdict at all: name a run of the same suite"),
+    "nobody's": (["--baseline=several"], "--baseline: nothing to pair: BASE has a, b, NEW has nop"),
     "newer": (["--baseline=newer"], "was written by another version"),
     "itself": (["--baseline=right", "--run-dir=right"], "holds a run already"),
     "resumed": (["--resume=right", "--baseline=right"], "--baseline: right is this run itself"),
@@ -130,10 +134,18 @@ def test_a_bad_baseline_is_one_line_before_anything_runs(
     arguments: list[str], words: str, place: Path, warm: Warm
 ) -> None:
     about = json.loads((place / "right" / "run.json").read_text())
-    foreign = [{**attempt, "suite": "other"} for attempt in about["plan"]]
-    for name, changes in (("foreign", {"plan": foreign}), ("newer", {"schema": 99})):
+    results = (place / "right" / "results.jsonl").read_text()
+    several = [{**attempt, "solver": name} for attempt in about["plan"] for name in "ab"]
+    for name, changes, lines in (
+        ("foreign", {}, results.replace('"suite": "toy"', '"suite": "other"')),
+        ("changed", {}, results.replace('"task_digest": "', '"task_digest": "0')),
+        ("empty", {}, ""),
+        ("several", {"plan": several}, results),
+        ("newer", {"schema": 99}, results),
+    ):
         (place / name).mkdir(exist_ok=True)
         (place / name / "run.json").write_text(json.dumps({**about, **changes}))
+        (place / name / "results.jsonl").write_text(lines)
     solver = [] if any(each.startswith(("--resume", "--doctor")) for each in arguments) else ["--solver=nop"]
     ran = warm.pytest("suite", *solver, *arguments, *NO_CACHE, cwd=place)
     errors = [line for line in ran.lines if line.startswith("ERROR:")]

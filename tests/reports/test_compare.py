@@ -181,9 +181,9 @@ def test_tasks_of_one_run_and_tasks_that_changed_are_left_out_and_named(run: Run
         "changed between the runs": ("task1",),
         "in NEW only": ("task12",),
     }
-    assert pair.tasks == TASKS - 2 and "left out: 1 tasks changed between the runs" in sentences(found)[0]
+    assert pair.tasks == TASKS - 2 and "left out: 1 task changed between the runs" in sentences(found)[0]
     lines = verdicts(found)
-    assert "LEFT OUT: 1 tasks changed between the runs: task1" in lines
+    assert "LEFT OUT: 1 task changed between the runs: task1" in lines
     assert "NOT ALIKE: suite version: BASE 1.0, NEW 1.1" in lines
     with pytest.raises(
         UsageError, match=r"--strict: the runs are not alike: suite version: BASE 1\.0.*1 tasks in BASE"
@@ -269,7 +269,9 @@ def test_pairs_are_by_name_then_by_what_is_the_same(run: Runs, build: Any) -> No
     assert sentences(found)[0].startswith("direct m1 → geak m1, 6 tasks: better: speed")
     with pytest.raises(UsageError, match="compared with itself"):
         compare(both.folder, both.folder)
-    with pytest.raises(UsageError, match="BASE has geak m1, direct m1, NEW has mine m2: choose with --base-solver"):
+    with pytest.raises(
+        UsageError, match="BASE has geak m1, direct m1, NEW has mine m2: `kernel-assay compare` chooses by --base"
+    ):
         compare(both.folder, run([1.0] * 6, "mine", "m2").folder)
     with pytest.raises(UsageError, match="--new-solver nobody: no such attempts, NEW has geak m1"):
         compare(both.folder, run([1.0] * 6).folder, choice=Choice(new_solver="nobody"))
