@@ -22,7 +22,8 @@ def smallest_mean(scatter: float, tasks: int, level: float, power: float = POWER
         (t_{1-level} + t_{power}) · scatter / √T        t with T - 1 degrees of freedom
 
     Bloom (1995), Evaluation Review 19, 547-556. NaN where T tasks can't reach the level: the chance is never below
-    1/2ᵀ; and where the scatter is unknown.
+    1/2ᵀ; and where the scatter is unknown. The scatter is the one that was seen: a loss that hits some tasks more than
+    others widens it, and has to be somewhat larger to be shown as often.
     """
     if tasks < 3 or 0.5**tasks > level or math.isnan(scatter):
         return math.nan
