@@ -68,6 +68,9 @@ class Options:
     ray_address: str | None = None
     ray_accelerator: str | None = None
     ray_solve: bool | None = None
+    baseline: Path | None = None
+    baseline_threshold: float | None = None
+    baseline_confidence: float | None = None
 
     RECORDED = (
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
@@ -119,6 +122,13 @@ class Options:
                 raise UsageError(f"--{name.replace('_', '-')} has no meaning without --engine=ray")
         if self.engine == "ray" and self.devices is not None:
             raise UsageError("--devices: with --engine=ray judges take all GPUs of the cluster: leave it out")
+        for name in ("baseline_threshold", "baseline_confidence"):
+            if getattr(self, name) is not None and self.baseline is None:
+                raise UsageError(f"--{name.replace('_', '-')} has no meaning without --baseline=RUN")
+        if not 0 <= self.threshold < 1:
+            raise UsageError(f"--baseline-threshold {self.threshold}: from 0 to less than 1 is needed, like 0.02")
+        if not 0.5 <= self.confidence <= 0.9999:
+            raise UsageError(f"--baseline-confidence {self.confidence}: from 0.5 to 0.9999 is needed, like 0.95")
         if self.resume and self.run_dir:
             raise UsageError("--resume names the run folder already: leave --run-dir out")
         return self
@@ -127,6 +137,16 @@ class Options:
     def budget(self) -> Budget:
         """What one attempt may spend."""
         return Budget(self.max_evaluations, self.max_tokens, self.max_dollars, self.max_seconds)
+
+    @property
+    def threshold(self) -> float:
+        """The largest loss against the baseline that does not matter: a share, or 1 - ratio of speed."""
+        return self.baseline_threshold if self.baseline_threshold is not None else 0.0
+
+    @property
+    def confidence(self) -> float:
+        """With which a loss against the baseline must be shown."""
+        return self.baseline_confidence if self.baseline_confidence is not None else 0.95
 
     @property
     def many(self) -> int:

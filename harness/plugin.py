@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from harness import registry, summary_file
 from harness.benchmarks import NAME as BENCHMARKS
 from harness.benchmarks import DeviceGuard
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
+from harness.gate import Gate
 from harness.options import Options
 from harness.run import Attempt, Record
 from harness.sandbox.isolation import die_with_parent
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _session: pytest.StashKey[Session] = pytest.StashKey()
 _folder: pytest.StashKey[Path] = pytest.StashKey()
+_gate: pytest.StashKey[Gate] = pytest.StashKey()
 
 _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     (
@@ -107,6 +109,14 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
     ("--summary", Path, "FILE", "append a short page in Markdown to FILE, for CI: --summary=$GITHUB_STEP_SUMMARY"),
     ("--checkout", list, "PATH", "a checkout of a published suite, for suites/published (may be given again)"),
+    (
+        "--baseline",
+        Path,
+        "RUN",
+        "compare with an earlier run: exit code 1 says that a regression is shown, wrong kernels alone fail nothing",
+    ),
+    ("--baseline-threshold", float, "X", "the largest loss that does not matter: 0.02 is 2 points, or ×0.98 (0)"),
+    ("--baseline-confidence", float, "X", "with which a regression must be shown (0.95)"),
     ("--doctor", bool, "", "examine the suite's tasks instead of running solvers: is every one of them sound?"),
 )
 
@@ -148,6 +158,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise UsageError("--summary is of judged attempts, the doctor has none: leave it out")
             from harness.doctor.collection import NAME, DoctorPlugin
 
+            if config.getoption("baseline"):
+                raise UsageError("--doctor judges no solver: leave --baseline out")
             joined = Path(worker["kernel_assay_run"]) if worker else None
             config.pluginmanager.register(DoctorPlugin(Options.read(config.getoption), folders, joined), NAME)
             return
@@ -168,6 +180,11 @@ def pytest_configure(config: pytest.Config) -> None:
             mark_session()
             if session.options.resume is None and (folder / "run.json").exists():
                 raise UsageError(f"{folder} holds a run already: continue it with --resume {folder}, or name another")
+            if session.options.baseline is not None:
+                digests = {(suite.name, task.name): task.digest for suite in session.suites for task in suite.tasks}
+                solvers = {(a.solver, a.model): None for suite in session.suites for a in session.attempts(suite)}
+                config.stash[_gate] = gate = Gate(session.options, folder, digests, list(solvers))
+                config.pluginmanager.register(gate, "kernel_assay_gate")
             check_writable(folder)
             if page is not None:
                 summary_file.check(page)
@@ -201,7 +218,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     session = config.stash.get(_session, None)
-    return session.header() if session is not None else []
+    if session is None:
+        return []
+    baseline = session.options.baseline
+    return [*session.header(), *([f"baseline: {baseline}"] if baseline is not None else [])]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -256,6 +276,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     ours = session.config.stash.get(_session, None)
     if ours is not None:
         ours.stop()
+    gate = session.config.stash.get(_gate, None)
+    if gate is not None:
+        session.exitstatus = gate.judge(int(session.exitstatus))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Mark a test that failed because its kernel is wrong; the mark travels with the report from xdist's workers."""
+    report = yield
+    attempt = getattr(item, "funcargs", {}).get("attempt")
+    if report.failed and report.when == "call" and isinstance(attempt, AttemptRecord) and attempt.denied:
+        report.kernel_assay_wrong = True
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -275,6 +308,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                 terminalreporter.write_line(f"summary: {page}")
         except (OSError, KernelAssayError) as error:
             terminalreporter.write_line(f"no report: {error}; the record is whole: {folder}")
+    gate = config.stash.get(_gate, None)
+    if gate is not None:
+        terminalreporter.section("baseline")
+        terminalreporter.write_line(gate.told)
     session = config.stash.get(_session, None)
     for note in session.notes() if session is not None else ():
         terminalreporter.write_line(f"note: {note}")
@@ -293,6 +330,8 @@ class AttemptRecord:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.verdict: Verdict = record.verdict or Verdict(Outcome.NO_CODE, "no verdict")
+        self.denied = False
+        """Has a test failed by the verdict?"""
 
     def require(self, stage: Stage) -> None:
         """Pass, fail with the verdict's sentence, or skip a stage that was not reached."""
@@ -304,6 +343,7 @@ class AttemptRecord:
             pytest.skip(f"unsupported here: {verdict.reason}")
         if not verdict.reached(stage):
             pytest.skip(f"not reached, stopped at {stopped}: {verdict.outcome}")
+        self.denied = True
         pytest.fail(f"{verdict.outcome}: {verdict.reason}", pytrace=False)
 
     def properties(self) -> list[tuple[str, str]]:

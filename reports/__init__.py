@@ -4,6 +4,9 @@
     load        run folders -> one frame, one row an attempt
     statistics  arrays -> shares, means and their intervals
     leaderboard frame -> one row a solver and model; leaderboard_table: the same, for people
+    paired      differences of tasks -> chances and bounds; power: the smallest loss that so many tasks show
+    compare     two runs -> a comparison; comparable: what of them may be compared; comparison: what was found;
+                compare_table: the same, for people, with the verdict in a sentence
     tasks       frame -> one row an attempt
     duplicates  frame of several runs -> each attempt that counts, once
     merge       run folders -> one; alike: what they must have in common

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from reports.table import Table
 
-COMMANDS: tuple[str, ...] = ("report_command", "history_command", "verify_command", "merge_command")
+COMMANDS: tuple[str, ...] = (
+    *("report_command", "compare_command", "history_command"),
+    *("verify_command", "merge_command"),
+)
 """Modules with a command of their own: `add(commands)` gives it a parser and, as its default `command`, a function that
 takes the arguments and returns a text, or a text and an exit code. They import no pandas before that is called."""
 FORMATS = ("terminal", "markdown", "csv", "json", "latex")

@@ -8,14 +8,18 @@ The harness finds `LeaderboardReport` through the entry-point group `kernel_assa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
 from reports.benchmark_json import benchmark_json
+from reports.comparable import matched
+from reports.compare import compare
+from reports.compare_table import verdicts
 from reports.leaderboard_table import leaderboard_tables
 from reports.load import load
 from reports.page.build import build
-from reports.records import open_run
+from reports.records import open_run, planned
 from reports.render import csv, markdown, terminal
 from reports.summary_page import summary_page
 from reports.tasks import tasks_table
@@ -42,6 +46,21 @@ class LeaderboardReport:
     def page(run_folder: Path, room: int) -> str:
         """For `--summary`: a short page in GitHub's Markdown, at most `room` bytes long."""
         return summary_page(run_folder, room)
+
+    @staticmethod
+    def check(baseline: Path, solvers: Sequence[tuple[str, str]]) -> None:
+        """Raise `UsageError` where no solver and model of a run to come has a partner in its baseline."""
+        try:
+            matched(list(dict.fromkeys((key[2], key[3]) for key in planned(open_run(baseline)))), solvers)
+        except UsageError as error:
+            raise UsageError(f"{error} (BASE is the baseline, NEW this run)") from None
+
+    @staticmethod
+    def gate(run_folder: Path, baseline: Path, confidence: float, threshold: float) -> tuple[str, bool]:
+        """Compare a run with an earlier one: the verdict in a sentence a pair of solver and model, with the figures
+        that belong to it, and whether a regression is shown. Raises `UsageError` where nothing can be compared."""
+        found = compare(baseline, run_folder, confidence, threshold)
+        return "\n".join(verdicts(found)), found.regression
 
 
 def summary(run_folder: Path, width: int = 100) -> str:
