@@ -8,7 +8,9 @@ from typing import Any
 
 
 def add(commands: Any) -> None:
-    """Its parser."""
+    """Give it its parser."""
+    from reports.cli import add_duplicates
+
     parser: argparse.ArgumentParser = commands.add_parser("report", help="one page with everything, for a browser")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument(
@@ -19,10 +21,11 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="default: report.html; a folder of that name where one file would be larger than 20 MB",
     )
+    add_duplicates(parser)
     parser.set_defaults(command=_report)
 
 
 def _report(arguments: argparse.Namespace) -> str:
     from reports.page.build import build
 
-    return f"{build(arguments.runs, arguments.output)}\n"
+    return f"{build(arguments.runs, arguments.output, arguments.duplicates)}\n"

@@ -27,7 +27,7 @@ from markupsafe import Markup
 
 from harness.errors import UsageError
 from harness.run import Run
-from reports.load import load
+from reports.duplicates import distinct
 from reports.page import charts
 from reports.page.axes import series
 from reports.page.board import HEADERS, Group, board
@@ -54,17 +54,18 @@ class Found:
     points: list[charts.Point] = field(default_factory=list)
 
 
-def build(runs: Sequence[Path | Run], output: Path) -> Path:
+def build(runs: Sequence[Path | Run], output: Path, rule: str = "samples") -> Path:
     """Write the page of these runs; returns the file to open: `output`, or `index.html` in a folder of its name without
-    the ending. Raises `UsageError` where a run can't be read or the page can't be written."""
+    the ending. `rule`: which attempts of several runs count, see `reports.duplicates`. Raises `UsageError` where a run
+    can't be read or the page can't be written."""
     opened = list({run.folder.resolve(): run for run in map(open_run, runs)}.values())
-    frame = load(opened)
+    frame, resolved = distinct(opened, rule)
     if not len(frame):
         raise UsageError(
             f"{', '.join(str(run.folder) for run in opened)}: nothing was planned, there is nothing to show"
         )
     try:
-        return _Page(opened, frame).write(output)
+        return _Page(opened, frame, resolved.note).write(output)
     except OSError as error:
         raise UsageError(
             f"{output} can't be written ({error.strerror}): make room, or name another file with -o"
@@ -74,8 +75,8 @@ def build(runs: Sequence[Path | Run], output: Path) -> Path:
 class _Page:
     """One build."""
 
-    def __init__(self, runs: list[Run], frame: pd.DataFrame) -> None:
-        self.runs, self.frame = runs, frame
+    def __init__(self, runs: list[Run], frame: pd.DataFrame, note: str) -> None:
+        self.runs, self.frame, self.note = runs, frame, note
         self.groups, self.row_of = board(frame)
         self.names = _names(self.groups)
         self.found = Found()
@@ -127,11 +128,14 @@ class _Page:
     def _samples(self, transcript: int) -> Iterator[str]:
         """Each attempt as a block of JSON, in the order of the frame."""
         number = 0
+        names = ("suite", "task", "solver", "model", "sample")
+        keys: list[Key] = list(zip(*(self.frame[name] for name in names), strict=True))
+        counted = set(zip(self.frame["run"], keys, strict=True))
         for run in self.runs:
             recorded = dict(lines(run))
-            plan = planned(run)
-            keys: list[Key] = [*plan, *(key for key in recorded if key not in plan)]
-            for key in keys:
+            for key in dict.fromkeys([*planned(run), *recorded]):
+                if (str(run.folder), key) not in counted:
+                    continue
                 line = recorded.get(key)
                 told, turns = sample(run, key, line, transcript)
                 row = int(self.row_of.iloc[number])
@@ -186,7 +190,7 @@ class _Page:
         more = f" and {len(self.runs) - 6} more" if len(self.runs) > 6 else ""
         runs = f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}: {names}{more}"
         when = created[0] if created[0] == created[-1] else f"{created[0]} to {created[-1]}"
-        return [runs, f"{when} UTC", f"{len(self.frame)} attempts"]
+        return [runs, f"{when} UTC", f"{len(self.frame)} attempts", *([self.note] if self.note else [])]
 
     def _charts(self) -> list[charts.Chart]:
         found: list[charts.Chart | None] = []

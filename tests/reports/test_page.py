@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,18 @@ def test_what_is_missing_or_broken_is_shown_as_far_as_it_goes(build: Builder, tm
     text = page_build.build([run], tmp_path / "page.html").read_text()
     (told,) = samples(text)
     assert told["task"] == "softmax" and (told["verdict"] is None) == (broken == "nothing recorded")
+
+
+def test_a_copy_of_a_run_counts_once_and_it_is_said(build: Builder, tmp_path: Path) -> None:
+    attempt = build.attempt()
+    times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:01:00+00:00"}
+    run = build.run([], plan=[attempt])
+    run.append(build.record(attempt, verdict(1.5), **times))
+    shutil.copytree(run.folder, tmp_path / "copy")
+    text = page_build.build([run.folder, tmp_path / "copy"], tmp_path / "page.html").read_text()
+    assert len(samples(text)) == 1 and "1 copies of a judgement" in text
+    other = build.run([(attempt, verdict(1.6))])
+    assert len(samples(page_build.build([run, other], tmp_path / "page.html").read_text())) == 2
 
 
 def test_bad_input_is_one_line(build: Builder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
