@@ -7,6 +7,7 @@ replace earlier ones, a line that can't be read (a torn one) means "owed again".
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,12 @@ from typing import Any, TypeAlias
 from harness.errors import UsageError
 from harness.run import SCHEMA, Attempt, Run
 from harness.verdict import STAGE_OF, Outcome, Stage
+
+_fast: Callable[[bytes], Any] = json.loads
+with contextlib.suppress(ImportError):  # a machine that judges may do without
+    import orjson
+
+    _fast = orjson.loads
 
 Key: TypeAlias = tuple[str, str, str, str, int]
 """Suite, task, solver, model, sample: what tells attempts apart."""
@@ -94,7 +101,7 @@ def places(run: Run, rounds: bool = False) -> Iterator[tuple[Key, dict[str, Any]
             for line in file:
                 begin, end = end, end + len(line)
                 try:
-                    data = json.loads(line if rounds else _SAMPLES.sub(b'"rounds": 0', line))
+                    data = _parsed(line if rounds else _SAMPLES.sub(b'"rounds": 0', line))
                 except (ValueError, RecursionError):
                     continue
                 if isinstance(data, dict) and data.get("status") in ("judged", "owed"):
@@ -105,6 +112,13 @@ def places(run: Run, rounds: bool = False) -> Iterator[tuple[Key, dict[str, Any]
         return
     except OSError as error:
         raise UsageError(f"{path} can't be read ({error.strerror}): check its owner and permissions") from None
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return _fast(line)
+    except ValueError:  # NaN and lone surrogates, which `harness.run` may write and JSON proper does not have
+        return json.loads(line)
 
 
 def is_judged(line: Mapping[str, Any] | None) -> bool:

@@ -175,3 +175,14 @@ def test_runs_by_name_and_a_single_one(build: Any, verdict: Callable[..., Any]) 
     pd.testing.assert_frame_equal(load([str(first.folder), second.folder]), load([first, second]))
     with pytest.raises(UsageError, match="is no folder"):
         load("no/such/run")
+
+
+def test_what_json_proper_does_not_have_is_read(build: Any, verdict: Any) -> None:
+    run = build.run([(build.attempt(sample=n), verdict(1.5, reason=f"no. {n}")) for n in (1, 2, 3)])
+    path = run.folder / "results.jsonl"
+    odd = [("no. 1", "\\ud800"), ('"worst_error": null', '"worst_error": NaN'), ("no. 3", "3" * 400)]
+    lines = [line.replace(*swap) for line, swap in zip(path.read_text().splitlines(), odd, strict=True)]
+    path.write_text("\n".join([*lines, "[" * 100_000, '{"status": "judged"']) + "\n")
+    frame = load([run])
+    assert list(frame["status"]) == ["judged"] * 3 and frame["reason"].iloc[0] == "\ud800"
+    assert frame["worst_error"].isna().all()
