@@ -96,21 +96,29 @@ class ReplaySolver:
 
     def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
         """The prediction for this task and sample, or None."""
-        found = next((p for p in (self._by_key.get((n, bench.sample)) for n in (task.name, *task.aliases)) if p), None)
-        mine = [each for each in self._published if owners(each.question or "", each.label, [task])]
-        if found is None and bench.sample <= len(mine):
-            found = mine[bench.sample - 1]
+        found = self.find(task, bench.sample)
         if found is None:
             bench.log("no prediction", task=task.name, sample=bench.sample)
             return None
+        source = self.code(found, task)
+        if source is None:
+            bench.log("no code", where=found.where)
+            return None
+        return Solution(source, origin=f"replay of {found.where}")
+
+    def find(self, task: TaskView, sample: int) -> Prediction | None:
+        """What was predicted for a task and sample."""
+        found = next((p for p in (self._by_key.get((n, sample)) for n in (task.name, *task.aliases)) if p), None)
+        mine = [each for each in self._published if owners(each.question or "", each.label, [task])]
+        return mine[sample - 1] if found is None and sample <= len(mine) else found
+
+    def code(self, found: Prediction, task: TaskView) -> str | None:
+        """The code in a prediction."""
         if found.question is not None:
             source = extract(found.text, task, self.extractor)
         else:
             source = found.text if found.verbatim else extract_code(found.text, task.entry_point)
-        if not source or not source.strip():
-            bench.log("no code", where=found.where)
-            return None
-        return Solution(source, origin=f"replay of {found.where}")
+        return source if source and source.strip() else None
 
     def _check_published(self, tasks: Sequence[TaskView], samples: int | None) -> None:
         """Raise `UsageError` unless each published answer belongs to one task, by all that it says."""

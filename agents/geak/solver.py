@@ -19,6 +19,7 @@ from agents.geak.dialogue import Aids, template_digests
 from agents.geak.loop import Limits, Loop
 from agents.geak.memory import Memory, Version
 from agents.knowledge import pages
+from agents.replay import ReplaySolver
 from agents.retrieval import Corpus
 from harness.errors import UsageError
 from harness.solver import Model, Solution, TaskView, Workbench
@@ -47,6 +48,9 @@ class GeakSolver:
     """An instance stops when so many turns after that of its best right version brought nothing faster; None: never."""
     start: Literal["auto", "scratch", "reference"] = "auto"
     """What the first version is made from. `auto`: nothing, but the reference for a model that is no language model."""
+    kernels: Path | None = None
+    """Kernels that first versions are made from, as `replay` reads them: a file, or a folder of `<task>.py`. A task
+    without one starts from nothing."""
     optimizer: bool = True
     """Off: the Generator is asked for a faster version without a strategy."""
     reflector: bool = True
@@ -71,13 +75,15 @@ class GeakSolver:
             raise UsageError(f"geak: patience is {self.patience}; it has to be at least 1")
         if self.start not in ("auto", "scratch", "reference"):
             raise UsageError(f"geak: start is {self.start!r}; it is auto, scratch or reference")
+        if self.kernels is not None and self.start != "auto":
+            raise UsageError(f"geak: kernels to start from, and start={self.start}: leave one of them out")
         if self.corpus is not None and not self.one_shot:
             raise UsageError("geak: a corpus has no use with one_shot=false: leave one of them out")
 
     def wants_reference(self, model: Model | None) -> bool:
         """Whether the run has to show the reference to this solver."""
         if self.start == "auto":
-            return model is not None and not model.language_model
+            return self.kernels is None and model is not None and not model.language_model
         return self.start == "reference"
 
     def shows_examples(self, model: Model | None) -> bool:
@@ -86,14 +92,17 @@ class GeakSolver:
         return self.one_shot and self.corpus is None and asked and not self.wants_reference(model)
 
     def check(self, tasks: Sequence[TaskView], model: Model | None) -> None:
-        """Raises UsageError where examples are to be shown and can't be found."""
+        """Raises UsageError where examples or kernels are to be shown and can't be found."""
+        if self.kernels is not None:
+            _given(self.kernels).check(tasks)
         if tasks and self.one_shot and model is not None and model.language_model:
             self._corpus().nearest(tasks[0])
 
     def solve(self, task: TaskView, bench: Workbench) -> Solution | None:
         """The best version of all instances."""
-        start = bench.reference() if self.wants_reference(bench.model) else None
-        aids = self._aids(task, bench, start)
+        reference = self.wants_reference(bench.model)
+        start, where = (bench.reference(), "the reference") if reference else self._kernel(task, bench.sample)
+        aids = self._aids(task, bench, start, where)
         limits = Limits(
             self.iterations,
             self.ancestors,
@@ -111,11 +120,16 @@ class GeakSolver:
         if chosen is None:
             return None
         instance, version = chosen
-        return Solution(
-            version.source or "", origin=self._origin(instance, version, bench.model, start is not None, aids)
-        )
+        return Solution(version.source or "", origin=self._origin(instance, version, bench.model, where, aids))
 
-    def _aids(self, task: TaskView, bench: Workbench, start: str | None) -> Aids:
+    def _kernel(self, task: TaskView, sample: int) -> tuple[str | None, str]:
+        """What was given to start from, and where it stands."""
+        given = None if self.kernels is None else _given(self.kernels)
+        found = None if given is None else given.find(task, sample) or given.find(task, 1)
+        source = None if given is None or found is None else given.code(found, task)
+        return (source, found.where) if source is not None and found is not None else (None, "")
+
+    def _aids(self, task: TaskView, bench: Workbench, start: str | None, where: str) -> Aids:
         """What the prompts show, which the transcript says. Rules that tune a kernel they are shown need none of it."""
         asked = bench.model.language_model
         example = self._corpus().nearest(task) if self.one_shot and start is None and asked else None
@@ -128,7 +142,7 @@ class GeakSolver:
             "geak",
             options=asdict(self),
             templates=template_digests(),
-            from_reference=start is not None,
+            started_from=where,
             pages={page.name: page.digest for page in aids.pages},
             corpus=self._corpus().digest if self.one_shot and start is None and asked else None,
             example={"name": example.name, "origin": example.origin, "score": example.score} if example else None,
@@ -138,7 +152,7 @@ class GeakSolver:
     def _corpus(self) -> Corpus:
         return _corpus(self.corpus)
 
-    def _origin(self, instance: int, version: Version, model: Model, from_reference: bool, aids: Aids) -> str:
+    def _origin(self, instance: int, version: Version, model: Model, where: str, aids: Aids) -> str:
         parts = [f"turn {version.turn}"]
         if self.parallel > 1:
             parts.append(f"instance {instance + 1} of {self.parallel}")
@@ -149,11 +163,16 @@ class GeakSolver:
             parts.append("no right version was found")
         if not model.language_model:
             parts.append(f"by {model.name}: rules, not a language model")
-        if from_reference:
-            parts.append("started from the reference")
+        if where:
+            parts.append(f"started from {where}")
         if aids.example is not None:
             parts.append(f"was shown {aids.example.name} of {aids.example.origin}")
         return "; ".join(parts)
+
+
+@cache
+def _given(path: Path) -> ReplaySolver:
+    return ReplaySolver(path)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scripted import TASK, ScriptedModel, coded, events, kernel, make_bench, play, right, tag_of, trouble, wrong
 
@@ -191,3 +193,27 @@ def test_the_reference_is_shown_only_where_it_is_asked_for(tmp_path):
     assert "REFERENCE = 1" in model.prompts("generator")[0]
     assert "not a language model" in solution.origin and "started from the reference" in solution.origin
     bench.close()
+
+
+def test_first_versions_are_made_from_kernels_that_are_given(tmp_path):
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    (folder / f"{TASK.name}.py").write_text("GIVEN = 1\n")
+    rules = ScriptedModel(language_model=False, generator=[coded("a"), coded("b")])
+    solver = GeakSolver(iterations=1, kernels=folder)
+    solver.check([TASK], rules)
+    assert not solver.wants_reference(rules), "then the run need not show it"
+    bench = make_bench(tmp_path / "given", rules, verdicts={"a": right(1.0)}, reference="REFERENCE = 1\n")
+    solution = solver.solve(TASK, bench)
+    assert "GIVEN = 1" in rules.prompts("generator")[0] and "REFERENCE" not in rules.prompts("generator")[0]
+    assert f"started from {TASK.name}.py" in solution.origin
+    bench.close()
+    bench = make_bench(tmp_path / "none", rules, verdicts={"b": right(1.0)})
+    assert "started from" not in solver.solve(replace(TASK, name="other", aliases=()), bench).origin
+    assert "GIVEN" not in rules.prompts("generator")[1]
+    bench.close()
+    (folder / "nobody.py").write_text("x = 1\n")
+    with pytest.raises(UsageError, match="no task 'nobody'"):
+        GeakSolver(kernels=tmp_path / "kernels" / ".." / "kernels").check([TASK], rules)
+    with pytest.raises(UsageError, match="leave one of them out"):
+        GeakSolver(kernels=folder, start="reference")
