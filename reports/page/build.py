@@ -152,7 +152,8 @@ class _Page:
         verdict = (line or {}).get("verdict")
         if not isinstance(verdict, dict) or verdict.get("outcome") != "right":
             return
-        for timing in verdict.get("timings") or ():
+        timings = verdict.get("timings")
+        for timing in filter(lambda each: isinstance(each, dict), timings if isinstance(timings, list) else ()):
             rate, bandwidth = timing.get("rate"), timing.get("bandwidth")
             if isinstance(rate, (int, float)) and isinstance(bandwidth, (int, float)):
                 words = f"{task}, {timing.get('workload')}"

@@ -10,7 +10,10 @@ import pytest
 
 from reports.cli import main
 
-NAMES = ("leaderboard", "tasks", "scaling", "times", "rules", "pass-at-k", "proof", "verify", "show", "merge")
+NAMES = (
+    *("leaderboard", "tasks", "scaling", "times", "rules", "pass-at-k", "proof", "verify", "show", "merge"),
+    *("report", "compare"),
+)
 ABOUTS: dict[str, dict[str, Any]] = {
     "bare": {},
     "mistyped": {
@@ -28,11 +31,20 @@ VERDICTS: dict[str, dict[str, Any]] = {
     "unknown": {"outcome": "haunted", "reason": "r", "digest": "d", "stages": {"call": True}},
     "mistyped": {"outcome": ["x"], "digest": 3, "timings": 3, "rules": 5, "stages": 4, "reason": ["\x1b"]},
     "bare": {"outcome": "right"},
+    "right": {
+        **{"outcome": "right", "timings": [3, {"rate": "x", "speedup": [1], "kernels": 4}], "warnings": 5},
+        **{"accuracy": 6, "detail": 7, "reason": 8, "cases": "x"},
+    },
 }
 
 
 def _arguments(name: str, run: Path, other: Path) -> list[str]:
-    more = {"show": ["softmax"], "merge": [str(other), "-o", str(run.with_name(f"{run.name}-merged"))]}
+    more = {
+        "show": ["softmax"],
+        "merge": [str(other), "-o", str(run.with_name(f"{run.name}-merged"))],
+        "report": ["-o", str(run.with_name(f"{run.name}.html"))],
+        "compare": [str(other)],
+    }
     return [name, str(run), *more.get(name, [])]
 
 
