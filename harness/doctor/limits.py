@@ -16,12 +16,11 @@ import torch
 
 from harness.device import Device
 from harness.engine.lease import lease
+from harness.judge.limits import LAUNCH_BOUND_US
 from harness.judge.rounds import FLUSH_BYTES
 from harness.task import Case, Rng, Task
 from harness.verdict import Timing
 
-LAUNCH_BOUND_US = 20.0
-"""A workload whose reference is shorter measures launches, not kernels."""
 LARGE_US = 50.0
 """A workload of today's size is longer."""
 ENOUGH = 0.5

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LAUNCH_BOUND_US = 20.0
+"""Calls shorter than this say more of launches than of kernels."""
+
 
 @dataclass(frozen=True)
 class TimingLimits:
     """Of one workload."""
 
     width: float = 0.01
-    """Stop when half the interval's width, relative to the speedup, is below this, or below twice what the device's
-    clock can tell apart: more rounds do not help there."""
+    """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
+    tell apart: more rounds do not help there. For calls bound by their launch (`LAUNCH_BOUND_US`), twice that."""
     min_rounds: int = 6
     max_rounds: int = 60
     spare: int = 4

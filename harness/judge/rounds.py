@@ -29,7 +29,7 @@ from harness.judge.clocks import MORE_PAIRS, Bare, Doubt, doubts
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.integrity import read_evidence
-from harness.judge.limits import TimingLimits
+from harness.judge.limits import LAUNCH_BOUND_US, TimingLimits
 from harness.judge.occupancy import kernels
 from harness.judge.pace import MOST_US, Pace, head_start
 from harness.judge.sides import Side, Sides
@@ -244,7 +244,8 @@ class Rounds:
 
     def _precise(self) -> bool:
         """Is the interval as narrow as is wanted, as far as the device's clock can tell?"""
-        return self._ratio(0.0).width < max(self.limits.width, 2 * self._resolution())
+        told = self._resolution() * (1 if self.device.interpreted or self._shortest() >= LAUNCH_BOUND_US else 2)
+        return self._ratio(0.0).width < max(self.limits.width, told)
 
     def _resolution(self) -> float:
         """What the device's clock can't tell apart, as a share."""
