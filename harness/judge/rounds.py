@@ -183,11 +183,11 @@ class Rounds:
             spent = time.monotonic() - start > limits.seconds
             if number + 1 >= (limits.few_rounds if spent else limits.min_rounds) and (spent or self._precise()):
                 break
-        if not device.interpreted:
-            self._round(check=True)
         if self.watched and not self._bare_rounds():
             self._bare_round()
         self._dispel(start)
+        if not device.interpreted:
+            self._round(check=True)
         return self._ratio(self._resolution())
 
     def doubts(self) -> list[Doubt]:

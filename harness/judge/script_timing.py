@@ -152,16 +152,18 @@ class ScriptTiming:
             last = number + 1 == most or (
                 number + 1 >= (limits.few_rounds if spent else least) and (spent or self._precise(sides))
             )
-            if number == checked or last:
-                with _candidate(label, Outcome.TIMED_WRONG):
-                    self._compare()
             if last:
                 break
+            if number == checked:
+                with _candidate(label, Outcome.TIMED_WRONG):
+                    self._compare()
         for _ in range(MORE_PAIRS):
             found = self._doubts(sides)
             if not found or found[0].proved or time.monotonic() - begin > 2 * seconds:
                 break
             self._round(sides, label)
+        with _candidate(label, Outcome.TIMED_WRONG):
+            self._compare()
         for doubt in self._doubts(sides):
             if doubt.proved:
                 raise CandidateFailed(Outcome.IMPLAUSIBLE, f"on {label} {doubt.sentence}")
