@@ -26,6 +26,7 @@ import torch
 from harness.sandbox import binaries, ledger, staging, tripwire
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
+from harness.sandbox.hold import Hold
 from harness.sandbox.originals import Originals
 from harness.sandbox.profiler import Profiler
 from harness.sandbox.refresh import Base
@@ -69,8 +70,6 @@ _COPY_THREADS = 4
 """On a GPU's host: for copies of outputs into shared memory."""
 _SPIN = 0.01
 """Seconds. On a GPU, between messages that follow each other fast."""
-_CYCLES_A_MICROSECOND = 2000
-"""Of a GPU's clock, roughly."""
 
 
 def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
@@ -109,7 +108,7 @@ class _Session(Scripts):
         self.interpreter: ModuleType | None = sys.modules.get("harness.sandbox.interpreter")
         self.event: Any = torch.cuda.Event
         self.synchronize: Any = torch.cuda.synchronize
-        self.sleep: Any = torch.cuda._sleep
+        self.hold: Any = None
         self.empty: Any = torch.empty
         self.clock = time.perf_counter
         self.path = ""
@@ -183,6 +182,7 @@ class _Session(Scripts):
             torch.cuda.set_per_process_memory_fraction(_MOST_DEVICE_MEMORY)
             self.kept = torch.cuda.get_device_properties(0).total_memory // _KEPT
             staging.prepare()
+            self.hold = Hold()
         if before:
             exec(compile(before, "stand-ins", "exec"), {"__name__": "stand_ins"})
         spec = importlib.util.spec_from_file_location("candidate", self.path)
@@ -283,7 +283,7 @@ class _Session(Scripts):
         return self.empty(size, dtype=torch.uint8, device=self.device)
 
     def fire(self, flush: bool, ahead: float) -> dict[str, Any]:
-        """The judge's clock runs: nothing is done here but the calls, and waiting for them. The device sleeps for
+        """The judge's clock runs: nothing is done here but the calls, and waiting for them. The device waits for
         `ahead` µs first, in which the host gets ahead of it, so that launches don't stand between events. On the
         interpreter, where times say little, each call is watched as the checked ones are: a candidate can't tell them
         apart."""
@@ -297,7 +297,7 @@ class _Session(Scripts):
                 seen["operations"] |= self.witness.operations
                 seen["moved"] |= self.witness.moved
             return {"evidence": self._evidence(**seen)}
-        self.sleep(int(ahead * _CYCLES_A_MICROSECOND))
+        self.hold(ahead)
         begin = self.clock()
         for values, (start, end) in zip(self.sets, self.pairs, strict=False):
             if ground is not None:

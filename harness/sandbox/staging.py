@@ -34,19 +34,19 @@ class DeviceArena:
         """Map what `handle` names. Takes `fd` over, raises StagingUnavailable."""
         self.fd, self.size, self._pointer, self._mapped = fd, size, 0, False
         try:
-            self._pointer = int(_done(driver.cuMemAddressReserve(size, 0, 0, 0)))
-            _done(driver.cuMemMap(self._pointer, size, 0, handle, 0))
+            self._pointer = int(done(driver.cuMemAddressReserve(size, 0, 0, 0)))
+            done(driver.cuMemMap(self._pointer, size, 0, handle, 0))
             self._mapped = True
             access = driver.CUmemAccessDesc()
             access.location = _location(index)
             access.flags = driver.CUmemAccess_flags.CU_MEM_ACCESS_FLAGS_PROT_READWRITE
-            _done(driver.cuMemSetAccess(self._pointer, size, [access], 1))
+            done(driver.cuMemSetAccess(self._pointer, size, [access], 1))
             self.bytes = torch.as_tensor(_Memory(self._pointer, size), device=f"cuda:{index}")
         except BaseException:
             self.close()
             raise
         finally:
-            _done(driver.cuMemRelease(handle))  # the mapping keeps the memory
+            done(driver.cuMemRelease(handle))  # the mapping keeps the memory
 
     @classmethod
     def create(cls, size: int, index: int) -> DeviceArena:
@@ -60,13 +60,13 @@ class DeviceArena:
         about.requestedHandleTypes = _FILE
         about.location = _location(index)
         least = driver.CUmemAllocationGranularity_flags.CU_MEM_ALLOC_GRANULARITY_MINIMUM
-        step = int(_done(driver.cuMemGetAllocationGranularity(about, least)))
+        step = int(done(driver.cuMemGetAllocationGranularity(about, least)))
         size = -(-size // step) * step
-        handle = _done(driver.cuMemCreate(size, about, 0))
+        handle = done(driver.cuMemCreate(size, about, 0))
         try:
-            fd = int(_done(driver.cuMemExportToShareableHandle(handle, _FILE, 0)))
+            fd = int(done(driver.cuMemExportToShareableHandle(handle, _FILE, 0)))
         except StagingUnavailable:
-            _done(driver.cuMemRelease(handle))
+            done(driver.cuMemRelease(handle))
             raise
         arena = cls(fd, size, index, handle)
         arena.bytes.zero_()
@@ -79,7 +79,7 @@ class DeviceArena:
         if not available():
             raise StagingUnavailable("there is no cuda-bindings")
         torch.cuda.synchronize(index)
-        return cls(fd, size, index, _done(driver.cuMemImportFromShareableHandle(fd, _FILE)))
+        return cls(fd, size, index, done(driver.cuMemImportFromShareableHandle(fd, _FILE)))
 
     def close(self) -> None:
         """Give the memory back; nothing may look at it any more."""
@@ -88,9 +88,9 @@ class DeviceArena:
         self.fd = -1
         if self._mapped:
             self._mapped = False
-            _done(driver.cuMemUnmap(self._pointer, self.size))
+            done(driver.cuMemUnmap(self._pointer, self.size))
         if self._pointer:
-            _done(driver.cuMemAddressFree(self._pointer, self.size))
+            done(driver.cuMemAddressFree(self._pointer, self.size))
             self._pointer = 0
 
 
@@ -126,7 +126,7 @@ def _location(index: int) -> Any:
     return place
 
 
-def _done(answer: tuple[Any, ...]) -> Any:
+def done(answer: tuple[Any, ...]) -> Any:
     """What a call of the driver gives back. Raises StagingUnavailable."""
     error, *values = answer
     if int(error) != 0:

@@ -22,9 +22,9 @@ def test_what_the_driver_refuses_is_unavailable() -> None:
     class Said(int):
         name = "CUDA_ERROR_NOT_SUPPORTED"
 
-    assert staging._done((Said(0), 7)) == 7 and staging._done((Said(0),)) is None
+    assert staging.done((Said(0), 7)) == 7 and staging.done((Said(0),)) is None
     with pytest.raises(staging.StagingUnavailable, match="CUDA_ERROR_NOT_SUPPORTED"):
-        staging._done((Said(801), None))
+        staging.done((Said(801), None))
 
 
 def test_a_piece_of_memory_looks_like_a_tensor_of_bytes() -> None:
