@@ -6,11 +6,8 @@ The first of them runs the attempt, the others read its record: pytest's own cou
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
 from collections.abc import Generator, Iterator
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import registry, summary_file
+from harness.attempt_record import AttemptRecord, RecordedTimer
 from harness.benchmarks import NAME as BENCHMARKS
 from harness.benchmarks import DeviceGuard
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
 from harness.gate import Gate
 from harness.options import Options
-from harness.run import Attempt, Record
+from harness.progress_line import ProgressLine
+from harness.run import Attempt
 from harness.sandbox.isolation import die_with_parent
-from harness.verdict import STAGE_OF, Outcome, Stage, Verdict
 
 if TYPE_CHECKING:
     from harness.session import Session
@@ -248,7 +246,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if attempt is not None:
             first.setdefault(attempt, number)
             group = f"{attempt.suite} on {session.device.name}" if session is not None else attempt.suite
-            item.add_marker(pytest.mark.benchmark(timer=_RecordedTimer(), group=group))
+            item.add_marker(pytest.mark.benchmark(timer=RecordedTimer(), group=group))
             if session is not None:
                 item.extra_keyword_matches.update(session.task(attempt).aliases)
     places = {
@@ -324,65 +322,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         session.close()
 
 
-class AttemptRecord:
-    """What a suite's tests get: the record of one attempt."""
-
-    def __init__(self, record: Record) -> None:
-        self.record = record
-        self.verdict: Verdict = record.verdict or Verdict(Outcome.NO_CODE, "no verdict")
-        self.denied = False
-        """Has a test failed by the verdict?"""
-
-    def require(self, stage: Stage) -> None:
-        """Pass, fail with the verdict's sentence, or skip a stage that was not reached."""
-        verdict = self.verdict
-        if verdict.passed(stage):
-            return
-        stopped = STAGE_OF[verdict.outcome]
-        if verdict.outcome is Outcome.UNSUPPORTED:
-            pytest.skip(f"unsupported here: {verdict.reason}")
-        if not verdict.reached(stage):
-            pytest.skip(f"not reached, stopped at {stopped}: {verdict.outcome}")
-        self.denied = True
-        pytest.fail(f"{verdict.outcome}: {verdict.reason}", pytrace=False)
-
-    def properties(self) -> list[tuple[str, str]]:
-        """What `--junitxml` says in each test of the attempt, passed or not: the verdict's sentence; of what was timed
-        the speedup, too, and by which clock."""
-        verdict = self.verdict
-        told = [("outcome", str(verdict.outcome)), ("reason", verdict.reason)]
-        if verdict.speedup is not None:
-            told += [("speedup", repr(verdict.speedup)), ("clock", verdict.timings[0].clock)]
-        return told
-
-    def give_samples(self, benchmark: Any) -> None:
-        """Hand the measured samples (seconds; a round's sum over the workloads) to pytest-benchmark."""
-        timings = self.verdict.timings
-        rounds = min(len(timing.candidate_samples_us) for timing in timings)
-        samples = [sum(timing.candidate_samples_us[n] for timing in timings) / 1e6 for n in range(rounds)]
-        timer = getattr(benchmark, "_timer", None)
-        benchmark.extra_info.update(
-            solver=self.record.attempt.solver,
-            model=self.record.attempt.model,
-            speedup=self.verdict.speedup,
-            clock=timings[0].clock,
-            workloads={
-                t.workload: {"us": t.candidate_us, "reference_us": t.reference_us, "speedup": t.speedup}
-                for t in timings
-            },
-        )
-        if isinstance(timer, _RecordedTimer):
-            timer.load(samples)
-        benchmark.pedantic(lambda: None, rounds=len(samples), iterations=1)
-
-
 @pytest.fixture
 def attempt(request: pytest.FixtureRequest) -> Iterator[AttemptRecord]:
     """The attempt of this test, run now if no test or earlier run did so. Trouble of the machine is an error here."""
     session = request.config.stash.get(_session, None)
     if session is None or not hasattr(request, "param"):
         pytest.skip("attempts need a suite and --solver: pytest suites/rocm --solver=reference")
-    progress = _Progress(request.config, request.param if session.options.many == 1 else None)
+    progress = ProgressLine(request.config, request.param if session.options.many == 1 else None)
     try:
         record = AttemptRecord(session.record(request.param, progress))
     except InfrastructureError as error:
@@ -396,68 +342,6 @@ def attempt(request: pytest.FixtureRequest) -> Iterator[AttemptRecord]:
 
 class Owed(Exception):
     """Trouble that is not the candidate's: pytest's ERROR."""
-
-
-class _RecordedTimer:
-    """A clock for pytest-benchmark that tells measured samples instead of the time."""
-
-    __name__ = "device_time"
-
-    def __init__(self) -> None:
-        self._readings: list[float] = []
-
-    def load(self, samples: list[float]) -> None:
-        """Each sample, in seconds, becomes a pair of readings that far apart."""
-        self._readings = [reading for sample in reversed(samples) for reading in (sample, 0.0)]
-
-    def __call__(self) -> float:
-        return self._readings.pop() if self._readings else time.perf_counter()
-
-
-_PLAIN_SECONDS = 60.0
-"""Between the lines that say how far many attempts are, where there is no terminal to write one line again on."""
-
-
-class _Progress:
-    """One line on a terminal that says what the attempt is doing, or how far all are. Elsewhere a plain line now and
-    then where many run at once, else nothing."""
-
-    last_plain = time.monotonic()
-
-    def __init__(self, config: pytest.Config, attempt: Attempt | None) -> None:
-        reporter = config.pluginmanager.getplugin("terminalreporter")
-        there = reporter is not None and getattr(reporter, "isatty", False)
-        self._reporter = reporter if there else None
-        self._plain = reporter if not there and attempt is None else None
-        self._capture = config.pluginmanager.getplugin("capturemanager")
-        self._what = f"{attempt.task}-{attempt.solver}: " if attempt is not None else ""
-        self._start = time.monotonic()
-        self._shown = False
-
-    def __call__(self, text: str) -> None:
-        if self._plain is not None and time.monotonic() - _Progress.last_plain > _PLAIN_SECONDS:
-            _Progress.last_plain = time.monotonic()
-            with self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext():
-                self._plain.ensure_newline()
-                self._plain.write_line(f"{datetime.now():%H:%M:%S} {text}")
-        if self._reporter is None:
-            return
-        line = f"  {self._what}{text} ({time.monotonic() - self._start:.0f} s)"
-        self._write(line[: self._reporter._tw.fullwidth - 1])
-
-    def clear(self) -> None:
-        if self._shown:
-            self._write("")
-
-    def _write(self, line: str) -> None:
-        """Past pytest's capturing, which holds what a test's fixtures write."""
-        assert self._reporter is not None
-        with self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext():
-            if not self._shown:
-                self._reporter.ensure_newline()
-                self._shown = True
-            self._reporter.rewrite(line, erase=True)
-            self._reporter.flush()
 
 
 def _attempt_of(item: pytest.Item) -> Attempt | None:

@@ -1,6 +1,6 @@
 """The ROCm Triton suite as a pytest collection: `pytest suites/rocm --solver=NAME`."""
 
-from harness.plugin import AttemptRecord
+from harness.attempt_record import AttemptRecord
 from harness.verdict import Stage
 
 

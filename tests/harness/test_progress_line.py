@@ -69,7 +69,7 @@ def test_many_at_once_on_a_terminal(one: Path) -> None:
 
 
 def test_now_and_then_in_a_file(one: Path) -> None:
-    code = "import sys, pytest, harness.plugin as p; p._PLAIN_SECONDS = 0.5; sys.exit(pytest.main(sys.argv[1:]))"
+    code = "import sys, pytest, harness.progress_line as p; p._PLAIN_SECONDS = 0.5; sys.exit(pytest.main(sys.argv[1:]))"
     command = [str(one), *COMMAND, "--run-dir=run", "--samples=4", "--concurrency=2", "--judges=1"]
     ran = subprocess.run([sys.executable, "-c", code, *command], cwd=one.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout

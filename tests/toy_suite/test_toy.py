@@ -1,6 +1,6 @@
 """The toy suite as a pytest collection; the harness's own tests run it."""
 
-from harness.plugin import AttemptRecord
+from harness.attempt_record import AttemptRecord
 from harness.verdict import Stage
 
 

@@ -1,6 +1,6 @@
 """A pytest collection: `pytest suites/published --checkout=PATH --solver=NAME`."""
 
-from harness.plugin import AttemptRecord
+from harness.attempt_record import AttemptRecord
 from harness.verdict import Stage
 
 
