@@ -94,9 +94,8 @@ def board(frame: pd.DataFrame) -> tuple[list[Group], pd.Series]:
 def _group(suite: str, clock: str, rows: list[tuple[int, Row]], frame: pd.DataFrame, number_of: pd.Series) -> Group:
     varying = [name for name in SHOWN_CONDITIONS if len({row[name] for _, row in rows}) > 1]
     first = rows[0][1]
-    facts = [
-        f"{name.replace('_', ' ')} {_short(name, first[name])}" for name in SHOWN_CONDITIONS if name not in varying
-    ]
+    same = [name for name in SHOWN_CONDITIONS if name not in varying and first[name]]
+    facts = [f"{name.replace('_', ' ')} {_short(name, first[name])}" for name in same]
     group = Group(suite, clock, tuple(facts), tuple(name.replace("_", " ") for name in varying), [], published(suite))
     ranks = _ranks([row for _, row in rows])
     for (number, row), rank in zip(rows, ranks, strict=True):

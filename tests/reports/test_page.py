@@ -67,6 +67,12 @@ def test_one_file_holds_everything(build: Builder, tmp_path: Path) -> None:
     data = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))  # type: ignore[union-attr]
     assert [row["name"] for row in data["rows"]] == ["geak, m1", "direct, m1"]
     assert data["attempts"][1] == [1, 0, 1, 0, 2.1, 1, 0] and data["stages"][data["attempts"][3][3]][0] == "execution"
+    assert "options max_evaluations=5" in text and "driver 570.1" in text
+    unknown = build.run([(build.attempt(), verdict(1.0))], options={}, environment={"device": "NVIDIA H200"})
+    said = page_build.build([unknown], tmp_path / "unknown.html").read_text()
+    assert (
+        "device NVIDIA H200" in said and "options" not in said.split("<style>")[1].split('class="conditions"')[1][:200]
+    )
     assert "75.0" in text and "As published by others" in text and "fast_p" in text
 
 
