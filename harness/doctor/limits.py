@@ -16,8 +16,8 @@ import torch
 
 from harness.device import Device
 from harness.engine.lease import lease
+from harness.judge.flush import FLUSH_BYTES
 from harness.judge.limits import LAUNCH_BOUND_US
-from harness.judge.rounds import FLUSH_BYTES
 from harness.task import Case, Rng, Task
 from harness.verdict import Timing
 

@@ -28,6 +28,7 @@ from harness.judge.blame import Blame
 from harness.judge.clocks import MORE_PAIRS, Bare, Doubt, doubts
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
+from harness.judge.flush import FLUSHED_A_MICROSECOND, flush_bytes, give_back
 from harness.judge.integrity import read_evidence
 from harness.judge.limits import LAUNCH_BOUND_US, TimingLimits
 from harness.judge.occupancy import kernels
@@ -42,8 +43,6 @@ from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task
 from harness.verdict import Kernel, Outcome
 
-FLUSH_BYTES = 256 << 20
-"""Written between calls, at most, so that no call finds its inputs in the cache."""
 SMALL_BYTES, CHECKED_CALLS = 16 << 20, 2
 """Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
 Which ones is drawn."""
@@ -62,10 +61,6 @@ call's."""
 FEW_WORKLOADS = 4
 """A task with fewer has both compared on each of them, a bare block and the call under the profiler; else one of the
 two is drawn: who is wrong there alone is found on one workload or another."""
-FLUSHED_A_MICROSECOND = 6_000_000
-"""Bytes that are written between calls, at most."""
-KEPT_BYTES = 1 << 30
-"""Of the device's memory, by each judge."""
 LEFT_BYTES = 4 << 30
 """For blocks, by each side, until the workload is over; what is more is given back before the next is timed."""
 
@@ -392,19 +387,6 @@ class Rounds:
 
     def _left(self) -> float:
         return max(1.0, min(self.most_seconds, self.limits.stage_seconds - (time.monotonic() - self.begin)))
-
-
-def flush_bytes(device: Device) -> int:
-    """What is written between calls on this GPU: twice what NVIDIA's last cache holds. Others have caches that they do
-    not tell of."""
-    told = int(getattr(torch.cuda.get_device_properties(device.index), "L2_cache_size", 0))
-    return min(FLUSH_BYTES, 2 * told) if device.kind == "cuda" and told else FLUSH_BYTES
-
-
-def give_back(device: Device) -> None:
-    """Give the device's memory back that this process keeps for later, where it is much: that takes time."""
-    if torch.cuda.memory_reserved(device.index) > KEPT_BYTES:
-        torch.cuda.empty_cache()
 
 
 def _floating(value: object) -> bool:

@@ -19,9 +19,9 @@ from harness.device import Device
 from harness.engine.lease import lease, reserve
 from harness.judge.clocks import MORE_PAIRS, Doubt, doubts
 from harness.judge.compare import Difference
+from harness.judge.flush import FLUSH_BYTES, FLUSHED_A_MICROSECOND, flush_bytes, give_back
 from harness.judge.limits import TimingLimits
 from harness.judge.pace import head_start
-from harness.judge.rounds import FLUSH_BYTES, FLUSHED_A_MICROSECOND, flush_bytes, give_back
 from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch

@@ -22,8 +22,9 @@ from harness.judge.sides import Sides
 from harness.judge.standing import Standing
 from harness.judge.trial import Trial
 from harness.judge.values import differ, says_something
-from harness.sandbox.candidate import CandidateProcess, Scripted, Testimony
+from harness.sandbox.candidate import CandidateProcess, Scripted
 from harness.sandbox.failed import CandidateFailed
+from harness.sandbox.testimony import Testimony
 from harness.script import ScriptTask
 from harness.task import Case
 from harness.verdict import Outcome, Verdict

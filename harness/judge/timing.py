@@ -11,8 +11,9 @@ import statistics
 
 from harness.device import Device, Peaks
 from harness.judge.clocks import unseen
+from harness.judge.flush import FLUSH_BYTES
 from harness.judge.limits import TimingLimits
-from harness.judge.rounds import FLUSH_BYTES, Profile, Rounds
+from harness.judge.rounds import Profile, Rounds
 from harness.judge.sides import Sides
 from harness.judge.statistics import Ratio
 from harness.judge.stopwatch import Stopwatch

@@ -19,12 +19,13 @@ from harness.errors import InfrastructureError
 from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
+from harness.judge.flush import give_back
 from harness.judge.integrity import read_evidence, read_names, read_source
-from harness.judge.rounds import give_back
 from harness.judge.sides import Sides
 from harness.judge.stopwatch import Stopwatch
-from harness.sandbox.candidate import CandidateProcess, Returned, Testimony
+from harness.sandbox.candidate import CandidateProcess, Returned
 from harness.sandbox.failed import CandidateFailed
+from harness.sandbox.testimony import Testimony
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Rng, Task
 from harness.verdict import Accuracy, Outcome, Timing, Verdict

@@ -18,6 +18,7 @@ from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.scripted import Foreign, Placed, ScriptCalls, Scripted
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
+from harness.sandbox.testimony import Testimony, heard
 from harness.sandbox.wire import (
     MAX_MESSAGE,
     Arena,
@@ -98,15 +99,6 @@ class Fired:
     """µs that the host took to launch them, as its process says."""
     seen: Returned | None
     """What was seen of all of them on the interpreter, with no outputs; else None."""
-
-
-@dataclass(frozen=True)
-class Testimony:
-    """What a process was seen doing, by the end of its life; see `harness.sandbox.tripwire` for the kinds."""
-
-    cheating: tuple[str, ...] = ()
-    suspicious: tuple[str, ...] = ()
-    torch: tuple[str, ...] = ()
 
 
 @dataclass
@@ -251,7 +243,7 @@ class CandidateProcess(ScriptCalls):
         """End the process, and say what it was seen doing."""
         number = secrets.token_hex(16)
         if self._ended:
-            return _testimony(self._evidence)
+            return heard(self._evidence)
         with contextlib.suppress(CandidateFailed):
             self._ask({"op": "seal", "number": number}, GRACE)
         if not self._ended:
@@ -263,7 +255,7 @@ class CandidateProcess(ScriptCalls):
                 last,
                 "cheating it closed the pipe through which its acts are told, or did not answer any more",
             ]
-        return _testimony(lines)
+        return heard(lines)
 
     def _place(self, inputs: Inputs, results_room: int, watch: list[int]) -> list[dict[str, Any]]:
         values = list(inputs.values())
@@ -404,14 +396,3 @@ class CandidateProcess(ScriptCalls):
             self._evidence = [str(line) for line in report.get("evidence", [])]
             return report
         return {}
-
-
-def _testimony(lines: list[str]) -> Testimony:
-    by_kind: dict[str, list[str]] = {"cheating": [], "suspicious": [], "torch": []}
-    for line in lines:
-        kind, _, sentence = line.partition(" ")
-        if kind in by_kind:
-            by_kind[kind].append(sentence)
-        elif line:
-            by_kind["cheating"].append("it wrote into the pipe through which its acts are told")
-    return Testimony(**{kind: tuple(dict.fromkeys(sentences)) for kind, sentences in by_kind.items()})
