@@ -6,7 +6,7 @@ import pytest
 
 from harness.judge.integrity import Finding, weigh
 from harness.judge.judge import Judge
-from harness.sandbox.testimony import Testimony
+from harness.sandbox import testimony
 from harness.task import Task
 from harness.verdict import Outcome, Verdict
 
@@ -126,13 +126,13 @@ def test_evidence_ends_a_process_that_can_not_tell(judge: Judge, doubled: Task) 
 
 
 def test_who_runs_and_cheats_is_called_so_right_or_wrong() -> None:
-    seen = Testimony(cheating=("it did a", "it did b", "it did c", "it did d"), torch=("it compiles",))
+    seen = testimony.Testimony(cheating=("it did a", "it did b", "it did c", "it did d"), torch=("it compiles",))
     found = weigh(Finding(Outcome.VALUES, "off by 1", "detail"), seen)
     assert found == Finding(
         Outcome.CHEATING, "it did a; it did b; it did c (and 1 acts more)", "besides, wrong values: off by 1\ndetail"
     )
-    seen_torch = Testimony(torch=("it compiles",))
+    seen_torch = testimony.Testimony(torch=("it compiles",))
     assert weigh(Finding(Outcome.RIGHT, "right"), seen_torch).outcome is Outcome.TORCH_WORK
     crashed = Finding(Outcome.CRASH, "segmentation fault")
     assert weigh(crashed, seen) == crashed
-    assert weigh(Finding(Outcome.RIGHT, "right"), Testimony(suspicious=("odd",))).outcome is Outcome.RIGHT
+    assert weigh(Finding(Outcome.RIGHT, "right"), testimony.Testimony(suspicious=("odd",))).outcome is Outcome.RIGHT
