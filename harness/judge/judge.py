@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from harness.device import Device, Peaks, measure_peaks
+from harness.engine.cores import kept_for, this_thread_on
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import sanitizer
@@ -85,7 +86,7 @@ class Judge:
             interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ), at_most=most
         )
         self._peaks: Peaks | None = None
-        self._started = False
+        self._started, self._places = False, ExitStack()
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
         self.standings = Standings(self.compiled.folder)
@@ -98,6 +99,7 @@ class Judge:
 
     def start(self) -> None:
         """Start the warm parent now, and measure the device if that was never done."""
+        self._apart()
         self.parent.start()
         if self._started:
             return
@@ -114,8 +116,14 @@ class Judge:
 
     def close(self) -> None:
         """End all processes."""
+        self._places.close()
         self.drop_references()
         self.parent.close()
+
+    def _apart(self) -> None:
+        """Stay off the cores that are kept for who times, until the end, and all processes with it."""
+        if not self._started:
+            self._places.enter_context(this_thread_on(kept_for(self.device).others))
 
     def judge(self, task: Task, source: str, seed: int | None = None, scope: Scope = WHOLE) -> Verdict:
         """The verdict on one candidate. `seed` repeats a judgement's inputs; by default it is fresh and secret.

@@ -17,15 +17,15 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from harness.device import Device
-from harness.engine.lease import lease
+from harness.judge.alone import alone
 from harness.judge.blame import Blame
-from harness.judge.clocks import MORE_PAIRS, Bare, Doubt, doubts
+from harness.judge.clocks import MORE_PAIRS, Bare, Clocks, Doubt, doubts, shares
 from harness.judge.compare import compare, expect
 from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.flush import FLUSHED_A_MICROSECOND, flush_bytes, give_back
@@ -89,6 +89,7 @@ class Rounds:
     ) -> None:
         self.task, self.case, self.inputs, self.device, self.limits, self.rng = task, case, inputs, device, limits, rng
         self.stopwatch = stopwatch
+        self.processes = sides
         self.sides = {"reference": Side(sides.reference), "candidate": Side(sides.candidate)}
         self.watched = limits.watched and not device.interpreted
         names = list(inputs)
@@ -153,12 +154,8 @@ class Rounds:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the device's lease; waiting for it takes nothing off the stage's time."""
-        asked = time.monotonic()
-        with ExitStack() as stack:
-            with self.stopwatch("waiting for the device"):
-                stack.enter_context(lease(self.device.uuid))
-            stack.enter_context(self.stopwatch.holding())
-            self.begin += time.monotonic() - asked
+        with alone(self.device, self.processes, self.stopwatch) as waited:
+            self.begin += waited
             yield
             if not self.device.interpreted:
                 with self.stopwatch("giving memory back"):
@@ -184,6 +181,12 @@ class Rounds:
         if not device.interpreted:
             self._round(check=True)
         return self._ratio(self._resolution())
+
+    def forget(self) -> None:
+        """Before all rounds are run once more: what was measured does not count."""
+        for side in self.sides.values():
+            side.clocks = Clocks()
+        self.begin = time.monotonic()
 
     def doubts(self) -> list[Doubt]:
         """What the judge's clock says against the claims; the interpreter makes none."""
@@ -263,8 +266,8 @@ class Rounds:
                     self._check(drawn, Outcome.TIMED_WRONG)
 
     def _ratio(self, resolution: float) -> Ratio:
-        claims = {name: side.clocks.claims for name, side in self.sides.items()}
-        return paired_ratio(claims["reference"], claims["candidate"], resolution)
+        reference, candidate = shares(self.sides["reference"].clocks, self.sides["candidate"].clocks)
+        return paired_ratio(reference, candidate, resolution)
 
     def _bare_round(self) -> None:
         """One block of each without a flush, in random order."""

@@ -214,7 +214,7 @@ class Trial:
                 f"its error is {self.accuracy.ratio:.3g} times the reference's on {self.accuracy.case}: it may have "
                 "traded accuracy for speed"
             )
-        found += [f"on {each.workload} {each.doubt}, by half of the blocks" for each in self.timings if each.doubt]
+        found += [f"on {each.workload} {each.doubt}, by most of the blocks" for each in self.timings if each.doubt]
         return found
 
     def weigh_accuracy(self) -> None:

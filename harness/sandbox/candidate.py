@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -188,6 +189,10 @@ class CandidateProcess(ScriptCalls):
         be had in one piece; `spare`: bytes that are left empty before this block's."""
         self._send({"op": "arm", "shifts": shifts, "results": fresh.results, "room": room, "spare": spare})
 
+    def ask_to_move(self, cores: Iterable[int]) -> None:
+        """Have it work on these processor cores; `answered` has to follow."""
+        self._send({"op": "move", "cores": sorted(cores)})
+
     def answered(self, timeout: float) -> None:
         """Wait for what was asked."""
         self._hear(timeout, spin=_SPIN)
@@ -307,7 +312,6 @@ class CandidateProcess(ScriptCalls):
 
     def _drop_arena(self) -> None:
         if self._arena is not None:
-            self._wait()
             self._arena.close()
             self._arena = None
 

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import ModuleType
 from typing import Any
 
@@ -43,6 +43,7 @@ _MESSAGES = frozenset(
         "call",
         "base",
         "arm",
+        "move",
         "fire",
         "profile",
         "collect",
@@ -110,7 +111,7 @@ class _Session(Scripts):
         self.synchronize: Any = torch.cuda.synchronize
         self.hold: Any = None
         self.empty: Any = torch.empty
-        self.clock = time.perf_counter
+        self.clock, self.move_to = time.perf_counter, os.sched_setaffinity
         self.path = ""
         self.folder = f"{SCRATCH}-{os.getpid()}"
         self.cache = f"{self.folder}/triton"
@@ -255,6 +256,11 @@ class _Session(Scripts):
         if flush and self.flush is None:
             self.flush = torch.empty(flush, dtype=torch.uint8, device=self.device)
         self._synchronize()
+        return {}
+
+    def move(self, cores: list[int]) -> dict[str, Any]:
+        with suppress(OSError):  # the machine may not let it
+            self.move_to(0, cores)
         return {}
 
     def arm(self, shifts: list[int], results: list[int], room: int, spare: int) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Scripts:
     def __init__(self) -> None:
         self.values_kept: Any = None
         """By a script, or by a timed call."""
+        self.left: set[str] = set()
+        """Names of the module that a script made."""
         self.timed_names: dict[str, Any] = {}
         self.workload_inputs: Any = None
         self.fresh: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -55,14 +57,19 @@ class Scripts:
 
     def script(self, text: str, variable: str, seed: int, main: bool, soil: bool) -> dict[str, Any]:
         """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
+        self.values_kept = None
+        for name in self.left:  # by an earlier run: the memory of its tensors has to be free
+            self.module.pop(name, None)
         if soil:
             self._soil()
         self._seed(seed)
         self.module.pop(variable, None)
         self.witness.launches = 0
         self.module["__name__"] = "__main__" if main else "candidate"
+        before = set(self.module)
         with tree.Printed() as printed:
             self._execute(text, "test_half.py", self.module)
+        self.left = {name for name in set(self.module) - before if not name.startswith("__")}
         self._synchronize()
         self._look()
         self.values_kept = self.module.get(variable)
@@ -154,6 +161,7 @@ class Scripts:
         """Memory that is given out next holds neither zeros nor what an earlier run left there."""
         if self.device == "cpu":
             return
+        torch.cuda.empty_cache()  # what an earlier run left would be given out first
         byte = 1 + secrets.randbelow(255)
         sizes = [self.kept, *([_SMALL_BYTES] * _SMALL_BLOCKS)]
         soiled = [self.empty(size, dtype=torch.uint8, device=self.device).fill_(byte) for size in sizes]

@@ -19,6 +19,7 @@ except ImportError:
     _driver = None
 driver: Any = _driver
 """The bindings of NVIDIA's driver, or None."""
+_synchronize = torch.cuda.synchronize
 
 
 class StagingUnavailable(Exception):
@@ -32,7 +33,7 @@ class DeviceArena:
 
     def __init__(self, fd: int, size: int, index: int, handle: Any) -> None:
         """Map what `handle` names. Takes `fd` over, raises StagingUnavailable."""
-        self.fd, self.size, self._pointer, self._mapped = fd, size, 0, False
+        self.fd, self.size, self._index, self._pointer, self._mapped = fd, size, index, 0, False
         try:
             self._pointer = int(done(driver.cuMemAddressReserve(size, 0, 0, 0)))
             done(driver.cuMemMap(self._pointer, size, 0, handle, 0))
@@ -82,12 +83,13 @@ class DeviceArena:
         return cls(fd, size, index, done(driver.cuMemImportFromShareableHandle(fd, _FILE)))
 
     def close(self) -> None:
-        """Give the memory back; nothing may look at it any more."""
+        """Give the memory back, once what the device was given to do with it is done."""
         with contextlib.suppress(OSError):
             os.close(self.fd)
         self.fd = -1
         if self._mapped:
             self._mapped = False
+            _synchronize(self._index)
             done(driver.cuMemUnmap(self._pointer, self.size))
         if self._pointer:
             done(driver.cuMemAddressFree(self._pointer, self.size))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 
-from harness.judge.clocks import Bare, Clocks, doubts, unseen
+from harness.judge.clocks import Bare, Clocks, doubts, remark, shares, unseen
 from harness.judge.devicetime import account, objection
 from harness.judge.statistics import median_above
 
@@ -90,6 +90,26 @@ def test_one_call_that_does_the_work_of_all() -> None:
     told = _told(uneven, HONEST)
     assert told is not None and "no block has less than 100.0 µs a call" in told
     assert not doubts(replace(uneven, means=[5.0, *[100.0] * 14], walls=[355.0, *[450.0] * 14]), HONEST)
+    assert shares(HONEST, uneven) == (HONEST.means, uneven.means), "besides, it is timed by all of its calls"
+    assert shares(HONEST, HONEST) == (HONEST.claims, HONEST.claims)
+
+
+def test_calls_that_are_somewhat_unlike_are_timed_by_their_mean() -> None:
+    """Seen on an H200: a twin that compiles in vain at each call."""
+    late = replace(HONEST, claims=[1058.0] * 20, means=[1382.0] * 20, walls=[1732.0] * 20, bare=[])
+    many = replace(HONEST, claims=[100.0] * 20, means=[100.0] * 20, walls=[450.0] * 20, bare=[])
+    assert not doubts(late, many) and shares(many, late) == (many.means, late.means)
+
+
+def test_a_doubt_that_stays_is_a_remark_if_most_of_the_blocks_show_it() -> None:
+    def sides(against: int) -> tuple[Clocks, Clocks]:
+        walls = [450.0 + (100.0 if number < against else 0.0) for number in range(60)]
+        clocks = [Clocks([100.0] * 60, [100.0] * 60, each, calls=8) for each in (walls, [450.0] * 60)]
+        return clocks[0], clocks[1]
+
+    for against, said, proved in ((32, False, False), (41, True, False), (50, True, True)):
+        (found,) = doubts(*sides(against))
+        assert found.proved is proved and bool(remark([found])) is said
 
 
 def test_work_that_events_leave_out_shows_without_flushes() -> None:

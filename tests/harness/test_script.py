@@ -66,6 +66,12 @@ def script(
     return task
 
 
+def test_a_run_finds_nothing_of_an_earlier_one(judge: Judge) -> None:
+    once = script(test=f'{TEST}\nassert "kept_before" not in globals()\nkept_before = torch.ones(3)\n')
+    verdict = judge.judge(once, KERNEL)
+    assert verdict.outcome is Outcome.RIGHT, verdict.reason
+
+
 def test_the_reference_is_right(judge: Judge) -> None:
     verdict = judge.judge(script(), KERNEL)
     assert verdict.outcome is Outcome.RIGHT, verdict.reason
