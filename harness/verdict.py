@@ -196,6 +196,8 @@ class Verdict:
     """SHA-256 of the candidate's source."""
     warnings: tuple[str, ...] = ()
     """What makes it suspicious, a sentence each: a person should look. It proves nothing and changes no stage."""
+    notes: tuple[str, ...] = ()
+    """What this judgement could not look at, a sentence each; no fault of the candidate."""
     rules: dict[str, bool] = field(default_factory=dict)
     """Of a script task: what other rules say; see `harness.judge.script_trial`."""
 
@@ -232,7 +234,8 @@ class Verdict:
         plain["timings"] = tuple(_timing(each) for each in plain["timings"])
         plain["accuracy"] = Accuracy(**plain["accuracy"]) if plain.get("accuracy") else None
         plain["slowest"] = tuple(plain["slowest"]) if plain.get("slowest") else None
-        return cls(**{**plain, "outcome": Outcome(plain["outcome"]), "warnings": tuple(plain["warnings"])})
+        sentences = {name: tuple(plain.get(name, ())) for name in ("warnings", "notes")}
+        return cls(**{**plain, **sentences, "outcome": Outcome(plain["outcome"])})
 
 
 def _timing(data: dict[str, Any]) -> Timing:

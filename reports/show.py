@@ -66,6 +66,7 @@ def _verdict(verdict: dict[str, Any], width: int) -> list[str]:
     if isinstance(detail, str) and detail.strip():
         parts += [f"    {_code_line(each)}" for each in detail.splitlines()]
     parts += [f"warning: {clean(each)}" for each in _list(verdict.get("warnings"))]
+    parts += [f"note: {clean(each)}" for each in _list(verdict.get("notes"))]
     parts.append(f"cases passed: {verdict.get('cases_passed')} of {verdict.get('cases')}")
     parts += _accuracy(verdict.get("accuracy"))
     parts += _time(verdict)

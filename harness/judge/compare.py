@@ -138,6 +138,20 @@ def values(bound: Bound, name: str, got: torch.Tensor, value: torch.Tensor) -> t
     return None, worst
 
 
+def wrong_places(bound: Bound, got: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Where values of a tensor are not those that are right, by the rule of `values`: a mask of its shape."""
+    if not got.is_floating_point() and not value.is_floating_point() and bound.rtol == bound.atol == 0.0:
+        return got.to(value.dtype) != value
+    have, want = _both(got, value)
+    finite = torch.isfinite(want)
+    strange = (torch.isfinite(have) != finite) | (~finite & (have != want) & ~(torch.isnan(have) & torch.isnan(want)))
+    want, have = torch.where(finite, want, 0.0), torch.where(finite, have, 0.0)
+    squares = want.square()
+    whole = squares.sum().div(finite.sum().clamp(min=1)).sqrt()
+    _, share = _share_of_allowed(have, want, finite, squares, whole, bound, _smallest(got.dtype))
+    return strange | (share > 1.0)
+
+
 _WIDE = 16
 """A row of so many values has a magnitude of its own."""
 _FLOOR = 1e-3

@@ -61,6 +61,8 @@ class JudgeLimits:
     """None: the defaults for the device."""
     guarded: bool = True
     """False: no walls around candidates, and nobody looks at what they do. For measuring what these cost."""
+    timed: bool = True
+    """False: call and execution alone."""
     sanitizer: bool = False
     """Call what is right under compute-sanitizer, too."""
     compiled: Path | None = None
@@ -158,7 +160,7 @@ class Judge:
                     stack.enter_context(process)
                 try:
                     trial.call_all(process)
-                    if scope.timed:
+                    if scope.timed and self.limits.timed:
                         trial.weigh_accuracy()
                         trial.time_all(process)
                     with trial.watch("keeping"):
@@ -206,6 +208,7 @@ class Judge:
             failed_on=trial.failed_on if found.outcome is not Outcome.RIGHT else None,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
             warnings=tuple(suspicions),
+            notes=tuple(trial.notes),
             rules=trial.rules,
         )
 

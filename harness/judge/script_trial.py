@@ -21,7 +21,8 @@ from harness.judge.script_timing import ReferenceFailed, ScriptTiming
 from harness.judge.sides import Sides
 from harness.judge.standing import Standing
 from harness.judge.trial import Trial
-from harness.judge.values import differ, says_something
+from harness.judge.unsettled import Unsettled, unsettled
+from harness.judge.values import differ, says_something, tensors
 from harness.sandbox.candidate import CandidateProcess, Scripted
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.testimony import Testimony
@@ -63,6 +64,7 @@ class ScriptTrial(Trial):
 
     def _try_once(self, process: CandidateProcess, standing: Standing) -> NoReturn:
         """What the published evaluator would see, which runs it once; the verdict is that nobody can be judged."""
+        self._soiled = False  # fresh memory holds zeros, mostly
         seed = self._seed(self.task.cases[0], "script")
         self._load(process)
         with self.watch("calls"):
@@ -104,13 +106,14 @@ class ScriptTrial(Trial):
         ended = time.monotonic()
         if self.slowest is None or ended - begin > self.slowest[1]:
             self.slowest = (case.id, ended - begin)
-        expected = self._expected(seed)
+        expected, open_values = self._settled(seed)
+        ran = replace(ran, value=open_values.put_back(ran.value, expected.value, self.task.variable))
         with self.watch("comparison"):
             difference, error = self._differ(expected, ran)
             if not self.rules["paper call"]:  # its evaluator runs it once
                 self.rules |= {"paper call": True, "paper execution": EXECUTION[self.task.rule](expected, ran)}
         if difference is not None:
-            self._doubt_reference(seed, expected)
+            self._doubt_reference(seed, expected, open_values)
         right = difference is None
         self.worst = max(self.worst or 0.0, error)
         self._deadline += time.monotonic() - ended
@@ -118,13 +121,45 @@ class ScriptTrial(Trial):
             difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
         return difference or self._text_difference, right
 
-    def _doubt_reference(self, seed: int, expected: Scripted) -> None:
+    def _doubt_reference(self, seed: int, expected: Scripted, open_values: Unsettled) -> None:
         """Where values differ: does the reference give its own again?"""
-        difference, _ = self._differ(expected, self._expected(seed))
+        again = self._expected(seed)
+        again = replace(again, value=open_values.put_back(again.value, expected.value, self.task.variable))
+        difference, _ = self._differ(expected, again)
         if difference is not None:
-            standing = Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=self._soiled)
-            self.judge.standings.put(self.task.digest, standing)
-            raise _unsupported(standing.reason)
+            raise self._quarantined(difference.sentence)
+
+    def _quarantined(self, sentence: str) -> CandidateFailed:
+        """From now on the reference judges nobody."""
+        standing = Standing(_OTHER_VALUES.format(sentence), runs=True, soiled=self._soiled)
+        self.judge.standings.put(self.task.digest, standing)
+        return _unsupported(standing.reason)
+
+    def _settled(self, seed: int) -> tuple[Scripted, Unsettled]:
+        """What the reference keeps, and which of that it does not settle."""
+        standing = self.judge.standings.get(self.task.digest)
+        if standing is None or not standing.unsettled:
+            return self._expected(seed), Unsettled()
+        soiled, self._soiled = self._soiled, False
+        first = self._expected(seed)
+        self._soiled = soiled
+        found = self._unsettled(seed, first, self._expected(seed))
+        if found is None:
+            raise self._quarantined("not the same ones each time")
+        whole = sum(each.numel() for each in tensors(first.value))
+        self.notes = [f"{found.count} of {whole} values are not compared: the reference does not settle them"]
+        return first, found
+
+    def _unsettled(self, seed: int, first: Scripted, again: Scripted) -> Unsettled | None:
+        """Values that the reference gives otherwise in these two runs, and in one more; None where it works at random,
+        or settles too little."""
+        name, tolerance = self.task.variable, self.task.tolerance
+        one = unsettled(first.value, again.value, tolerance, name)
+        two = unsettled(first.value, self._expected(seed).value, tolerance, name)
+        if one is None or two is None or not one.agrees(two):
+            return None
+        found = one.joined(two)
+        return found if found.leaves_enough(first.value, name) else None
 
     def excuse(self, testimony: Testimony) -> Testimony:
         """What the published reference does as well is no fault of a candidate, short of cheating."""
@@ -204,8 +239,8 @@ class ScriptTrial(Trial):
         return self.judge.standings.put(self.task.digest, standing)
 
     def _standing(self) -> Standing:
-        """Can the reference judge? It is run twice with each seed, at first with memory as it is."""
-        soiled = True
+        """Can the reference judge? It is run twice with each seed, at first with memory that holds zeros."""
+        soiled, open_values = True, False
         for number, case in enumerate(self.task.cases):
             seed, self._soiled = self._seed(case, "reference"), False
             first = self._expected(seed, 1 if number else PATIENCE)
@@ -219,14 +254,16 @@ class ScriptTrial(Trial):
                 again = self._expected(seed)
             difference, _ = self._differ(first, again)
             if difference is not None:
-                return Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=soiled)
+                open_values = True
+                if self._unsettled(seed, first, again) is None:
+                    return Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=soiled)
         if not says_something(first.value):
             return Standing(
                 f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies",
                 runs=True,
                 soiled=soiled,
             )
-        return Standing(runs=True, soiled=soiled)
+        return Standing(runs=True, soiled=soiled, unsettled=open_values)
 
 
 _OTHER_VALUES = "the published reference gives other values when it is run again: {}"

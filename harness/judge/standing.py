@@ -24,7 +24,9 @@ class Standing:
     acts: tuple[str, ...] | None = None
     """What it does itself, and no candidate is blamed for; None: nobody had to know yet."""
     soiled: bool = True
-    """Does it run where memory that nobody wrote holds anything?"""
+    """Does it run where memory that nobody wrote holds anything, and not zeros alone?"""
+    unsettled: bool = False
+    """Does it keep values that it gives otherwise when it is run again, beside others that it does not?"""
 
 
 class Standings:
@@ -42,7 +44,8 @@ class Standings:
                 told = json.loads(self._path(self._folder, digest).read_text())
                 acts = told["acts"]
                 acts = None if acts is None else tuple(map(str, acts))
-                self._known[digest] = Standing(str(told["reason"]), bool(told["runs"]), acts, bool(told["soiled"]))
+                flags = {name: bool(told[name]) for name in ("runs", "soiled", "unsettled")}
+                self._known[digest] = Standing(str(told["reason"]), acts=acts, **flags)
         return self._known.get(digest)
 
     def put(self, digest: str, standing: Standing) -> Standing:

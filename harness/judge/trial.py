@@ -73,6 +73,7 @@ class Trial:
         self.testimony = Testimony()
         self.accuracy: Accuracy | None = None
         self.rules: dict[str, bool] = {}
+        self.notes: list[str] = []
         self._errors: dict[str, Measured] = {}
         self._names: list[str] = []
         self._deadline = 0.0

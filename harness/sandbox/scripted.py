@@ -61,13 +61,14 @@ class ScriptCalls:
 
     _ask: Callable[..., dict[str, Any]]
     _shared: Callable[[int], Any]
+    _wait: Callable[[], None]
     _read: Callable[[dict[str, Any]], torch.Tensor]
 
     def script(
         self, text: str, variable: str, seed: int, timeout: float, main: bool = True, soil: bool = True
     ) -> Scripted:
         """Run a test half in the candidate's module, as a program if it is `main`, and read what it left in the
-        variable. `soil`: memory of a GPU that is given out holds neither zeros nor what was there before."""
+        variable. Memory of a GPU that is given out holds zeros or, with `soil`, another byte, drawn anew."""
         message = {"op": "script", "text": text, "variable": variable, "seed": seed, "main": main, "soil": soil}
         ran = self._ask(message, timeout)
         launches, printed = ran.get("launches"), str(ran.get("printed"))[:64]
@@ -108,7 +109,9 @@ class ScriptCalls:
         self._shared(need + (1 << 16))
         reply = self._ask({"op": "values", "results_at": 0}, timeout)
         try:
-            return self._node(reply["tree"], 0)
+            node = self._node(reply["tree"], 0)
+            self._wait()  # it is copied: the next run's values come to the same place
+            return node
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise _nonsense(error) from error
         except WireBroken as error:

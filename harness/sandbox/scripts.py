@@ -22,6 +22,8 @@ from harness.sandbox.witness import Witness, plain
 
 _SMALL_BYTES, _SMALL_BLOCKS = (1 << 20) - 512, 64
 """As the allocator of a GPU's memory has them for small tensors."""
+_SOIL = [sign | byte for sign in (0, 0x80) for byte in range(0x41, 0x7F)]
+"""Bytes of which numbers of any format are made that are not near zero: where nobody wrote, values differ by far."""
 MOST_LABELS = 1000
 
 
@@ -60,8 +62,7 @@ class Scripts:
         self.values_kept = None
         for name in self.left:  # by an earlier run: the memory of its tensors has to be free
             self.module.pop(name, None)
-        if soil:
-            self._soil()
+        self._fill(secrets.choice(_SOIL) if soil else 0)
         self._seed(seed)
         self.module.pop(variable, None)
         self.witness.launches = 0
@@ -157,15 +158,14 @@ class Scripts:
         if self.device != "cpu" and torch.cuda.memory_reserved() > self.kept:
             torch.cuda.empty_cache()
 
-    def _soil(self) -> None:
-        """Memory that is given out next holds neither zeros nor what an earlier run left there."""
+    def _fill(self, byte: int) -> None:
+        """Memory that is given out next holds this byte, and not what an earlier run or another process left there."""
         if self.device == "cpu":
             return
         torch.cuda.empty_cache()  # what an earlier run left would be given out first
-        byte = 1 + secrets.randbelow(255)
         sizes = [self.kept, *([_SMALL_BYTES] * _SMALL_BLOCKS)]
-        soiled = [self.empty(size, dtype=torch.uint8, device=self.device).fill_(byte) for size in sizes]
-        del soiled
+        filled = [self.empty(size, dtype=torch.uint8, device=self.device).fill_(byte) for size in sizes]
+        del filled
 
 
 def _tensors(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:

@@ -280,6 +280,7 @@
     if (!verdict) return make("div", { class: "verdict" }, make("b", {}, "owed"), ` ${sample.error}`);
     const box = make("div", { class: `verdict ${verdict.outcome === "right" ? "good" : "bad"}` }, make("b", {}, String(verdict.outcome)), ` ${verdict.reason ?? ""}`);
     box.append(...verdict.warnings.map((warning) => make("p", {}, `⚑ ${warning}`)));
+    box.append(...verdict.notes.map((note) => make("p", {}, `Note: ${note}`)));
     if (verdict.cases) box.append(make("p", {}, `cases passed: ${verdict.cases_passed} of ${verdict.cases}`));
     return box;
   };

@@ -81,6 +81,7 @@ def _verdict(verdict: dict[str, Any]) -> dict[str, Any]:
         **{name: verdict.get(name) for name in names},
         "detail": Room(LONGEST_TEXT).take(str(verdict.get("detail") or "")),
         "warnings": [str(each) for each in _list(verdict.get("warnings"))],
+        "notes": [str(each) for each in _list(verdict.get("notes"))],
         "stages": {str(name): value is True for name, value in _dict(verdict.get("stages")).items()},
     }
 
