@@ -45,6 +45,8 @@ class AttemptRecord:
     def give_samples(self, benchmark: Any) -> None:
         """Hand the measured samples (seconds; a round's sum over the workloads) to pytest-benchmark."""
         timings = self.verdict.timings
+        if not timings:
+            pytest.skip("right, and not timed")
         rounds = min(len(timing.candidate_samples_us) for timing in timings)
         samples = [sum(timing.candidate_samples_us[n] for timing in timings) / 1e6 for n in range(rounds)]
         timer = getattr(benchmark, "_timer", None)

@@ -47,6 +47,7 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
         timing=timing,
         guarded=not options.unguarded,
         sanitizer=bool(options.sanitizer),
+        timed=not options.no_timing,
         compiled=folder,
     )
     return Judge(device, judging, hidden)

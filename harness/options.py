@@ -21,7 +21,7 @@ _LISTS = ("solver", "model_option")
 _PATHS = ("predictions", "model_cache_file")
 _FREE = ("model_cache", "model_cache_file")
 """Taken over on resume where they are not given, but free to differ: where answers come from, not what they are."""
-_SWITCHES = ("unguarded", "sanitizer", "ray_solve")
+_SWITCHES = ("unguarded", "sanitizer", "no_timing", "ray_solve")
 _POSITIVE = (
     "samples iterations early_stop_threshold max_evaluations max_tokens max_dollars max_seconds stage_timeout "
     "call_timeout timing_timeout memory_limit timing_width concurrency judges"
@@ -60,6 +60,7 @@ class Options:
     isolation: str | None = None
     unguarded: bool | None = None
     sanitizer: bool | None = None
+    no_timing: bool | None = None
     concurrency: int | None = None
     judges: int | None = None
     compile_cache: str | None = None
@@ -76,7 +77,7 @@ class Options:
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
         "early_stop_threshold device seed predictions extractor max_evaluations "
         "max_tokens max_dollars max_seconds stage_timeout call_timeout timing_timeout memory_limit "
-        "timing_width isolation unguarded sanitizer"
+        "timing_width isolation unguarded sanitizer no_timing"
     )
 
     @classmethod

@@ -104,6 +104,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
         "",
         "call right kernels under compute-sanitizer, too: it finds reads out of bounds (NVIDIA)",
     ),
+    ("--no-timing", bool, "", "call and execution alone: who is right in the checks is not timed"),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
     ("--summary", Path, "FILE", "append a short page in Markdown to FILE, for CI: --summary=$GITHUB_STEP_SUMMARY"),
     ("--checkout", list, "PATH", "a checkout of a published suite, for suites/published (may be given again)"),

@@ -230,6 +230,8 @@ class Session:
         lines.append(f"device: {self.device.name}{kind}{driver}; torch {about['torch']}, triton {about['triton']}")
         warning = " (nothing stops or sees a candidate that cheats)" if self.options.unguarded else ""
         lines.append(f"isolation: {self.isolation}{warning}")
+        if self.options.no_timing:
+            lines.append("nothing is timed (who is right in the checks alone, and cheats when timed, is right here)")
         self._strangers.update(each for device in self.devices for each in others(device))
         if self._strangers:
             lines.append(

@@ -112,6 +112,7 @@ def _judge(recount: Recount, name: str, manner: Manner) -> Judge:
         judges=manner.judges,
         isolation=manner.isolation,
         sanitizer=options.get("sanitizer") is True and _has_sanitizer(manner.device),
+        no_timing=options.get("no_timing") is True,
         hidden=[recount.run.folder],
         **limits,
     )

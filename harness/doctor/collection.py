@@ -46,6 +46,8 @@ class DoctorPlugin:
             )
         if options.unguarded:
             raise UsageError("--doctor tries the judge as it judges solvers: leave --unguarded out")
+        if options.no_timing:
+            raise UsageError("--doctor times references: leave --no-timing out")
         self.options = options
         self.suites: dict[Path, Suite] = {folder: load_suite(folder) for folder in folders}
         for suite in self.suites.values():
