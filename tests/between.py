@@ -26,6 +26,7 @@ from harness.judge.timing import time_workload
 from harness.sandbox.candidate import CandidateProcess
 from harness.suite import load_suite
 from harness.task import Case, Rng, Task
+from tests.arguments import read
 
 SUITE = Path(__file__).resolve().parent.parent / "suites" / "rocm"
 
@@ -51,13 +52,13 @@ def pair(judge: Judge, task: Task, case: Case, again: int) -> tuple[list[float],
 
 def main(arguments: list[str]) -> int:
     """Print the table."""
-    options = dict(each.lstrip("-").split("=", 1) for each in arguments if each.startswith("--"))
+    names, options = read(arguments, __doc__)
     suite = load_suite(SUITE)
     timing = TimingLimits()
     with Judge(find_device(options.get("device", "cuda")), JudgeLimits(timing=timing)) as judge:
         judge.start()
         judge.timing = replace(judge.timing, spare=int(options.get("spare", judge.timing.spare)))
-        for name in (each for each in arguments if not each.startswith("--")):
+        for name in names:
             task = suite.task(name.partition(":")[0])
             case = task.timed(judge.device.interpreted)[int(name.partition(":")[2] or 0)]
             print(f"{task.name} {case.id}", flush=True)

@@ -31,6 +31,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.arguments import read
+
 ROOT = Path(__file__).resolve().parent.parent
 CHECKOUTS = ROOT / ".checkouts"
 DEFAULT = ("tests", "exploits", "mutants", "checks", "limits", "reference", "nop", "geak")
@@ -164,12 +166,11 @@ def run(part: Part, end: float) -> Ended:
 
 def main(arguments: list[str]) -> int:
     """Run everything; the exit code counts the parts that failed."""
+    names, options = read(arguments, __doc__)
     out = Path(os.environ.get("OUT", "runs")).absolute()
     out.mkdir(parents=True, exist_ok=True)
-    options = dict(each.lstrip("-").split("=", 1) for each in arguments if each.startswith("--"))
     end = time.monotonic() + float(options.get("seconds", "inf"))
-    names = [each for each in arguments if not each.startswith("-")] or list(DEFAULT)
-    lanes = [lane.split() for lane in " ".join(names).split(" / ")]
+    lanes = [lane.split() for lane in " ".join(names or DEFAULT).split(" / ")]
     first = int(re.sub(r"\D", "", options.get("device", "cuda:0")) or 0)
     kind = options.get("device", "cuda").partition(":")[0]
     plans = [

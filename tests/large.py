@@ -20,6 +20,7 @@ from pathlib import Path
 
 from harness.run import Attempt, Run
 from harness.verdict import Outcome
+from tests.arguments import read
 from tests.reports.conftest import Builder, verdict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,9 +60,9 @@ def measured(*arguments: str) -> str:
     return f"{time.monotonic() - start:.1f} s, {used.ru_maxrss / 2**20:.2f} GiB"
 
 
-def main(options: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Print the figures."""
-    count = int(dict(each.lstrip("-").split("=", 1) for each in options).get("attempts", 100_000))
+    count = int(read(arguments, __doc__)[1].get("attempts", 100_000))
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         run = make(Path(folder), count)

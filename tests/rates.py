@@ -15,6 +15,7 @@ import numpy as np
 from reports.changepoints import changes_of_means, changes_of_shares
 from reports.paired import positive
 from reports.power import smallest_mean
+from tests.arguments import read
 from tests.reports.test_changepoints import TASKS, history, passed
 from tests.reports.test_paired import agents
 
@@ -61,9 +62,9 @@ def step(after: float, rounds: int) -> str:
     return f"{near / rounds:.1%} found within one run of its place"
 
 
-def main(options: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Print the table."""
-    rounds = int(dict(each.lstrip("-").split("=", 1) for each in options).get("rounds", 10_000))
+    rounds = int(read(arguments, __doc__)[1].get("rounds", 10_000))
     for tasks, samples in ((31, 1), (31, 4), (10, 4), (184, 1)):
         print(f"gate, {tasks} tasks, samples a task {samples}: false alarms {gate(tasks, samples, rounds)}", flush=True)
     for tasks in (31, 184):

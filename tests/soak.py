@@ -26,6 +26,7 @@ from tabulate import tabulate
 
 from harness.api import Judge
 from harness.verdict import Outcome
+from tests.arguments import read
 
 TOY = Path(__file__).resolve().parent / "toy_suite"
 REFERENCE = (TOY / "doubled" / "reference.py").read_text()
@@ -186,7 +187,7 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
 
 def main(arguments: list[str]) -> int:
     """Print the table."""
-    options = dict(each.lstrip("-").split("=", 1) for each in arguments)
+    _, options = read(arguments, __doc__)
     device = options.get("device", "auto")
     judge = Judge(
         TOY,

@@ -28,6 +28,7 @@ from tabulate import tabulate
 from harness import registry
 from harness.api import Judge, Judged
 from harness.suite import load_suite
+from tests.arguments import read
 
 
 def changed(source: str, number: int) -> str:
@@ -92,8 +93,8 @@ def summary(number: int, done: Pass) -> list[object]:
 
 def main(arguments: list[str]) -> int:
     """Print the tables."""
-    options = dict(each.lstrip("-").split("=", 1) for each in arguments if each.startswith("--"))
-    name = next((each for each in arguments if not each.startswith("--")), "rocm")
+    names, options = read(arguments, __doc__)
+    name = names[0] if names else "rocm"
     folder = registry.suite_folder(name) if name in registry.names(registry.SUITES) else Path(name)
     tasks = [
         task for task in load_suite(folder).tasks if "only" not in options or task.name in options["only"].split(",")

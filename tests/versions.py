@@ -19,6 +19,7 @@ from pathlib import Path
 from reports.compare import compare
 from reports.compare_table import sentences
 from tests import detuned
+from tests.arguments import read
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,7 +45,7 @@ def judged(folder: Path, kernels: Path, turns: int, options: dict[str, str], sec
 
 def main(arguments: list[str]) -> int:
     """Run, compare, print; returns how many comparisons came out otherwise than they should."""
-    options = dict(each.lstrip("-").split("=", 1) for each in arguments)
+    _, options = read(arguments, __doc__)
     out = Path(os.environ.get("OUT", "runs")).absolute()
     out.mkdir(parents=True, exist_ok=True)
     few, many, number = (int(options.get(*each)) for each in (("few", "2"), ("many", "10"), ("runs", "5")))

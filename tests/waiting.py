@@ -14,13 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.arguments import read
 from tests.harness.commands import NO_CACHE
 from tests.harness.test_concurrency import ENVIRONMENT, Author, _suite
 
 
 def main(arguments: list[str]) -> int:
     """Run the command, and print what it took."""
-    options = dict(each.lstrip("-").split("=", 1) for each in arguments)
+    _, options = read(arguments, __doc__)
     attempts, turns = int(options.get("attempts", "30")), int(options.get("turns", "10"))
     author = Author(delay=float(options.get("delay", "20")))
     with tempfile.TemporaryDirectory() as folder, author.serving() as server:
