@@ -1,7 +1,7 @@
 """How many candidates a minute: the references of a suite, each changed by a comment so that nothing is compiled yet.
 
     python -m tests.throughput [SUITE] [--device=cuda:0 | --devices=all] [--candidates=184] [--judges=N] [--passes=2]
-                               [--seconds=S] [--only=TASK,…]
+                               [--seconds=S] [--only=TASK,…] [--timed-workloads=N]
 
 Every candidate goes through call, execution and speedup. The first pass finds no compiled kernel, a later one those of
 the pass before it; each has judges of its own. Prints a table of the passes, and of where their time went; the verdicts
@@ -60,7 +60,8 @@ def one_pass(suite: Path, candidates: list[tuple[str, str]], options: dict[str, 
     """Judge them all; stops early when the time is over."""
     number = int(options["judges"]) if "judges" in options else None
     where = {"devices": options["devices"]} if "devices" in options else {"device": options.get("device", "auto")}
-    with Judge(suite, judges=number, compile_cache=compiled, **where) as judge:
+    fewer = int(options["timed-workloads"]) if "timed-workloads" in options else None
+    with Judge(suite, judges=number, timed_workloads=fewer, compile_cache=compiled, **where) as judge:
         judge.evaluate(*candidates[0])
         start, judged = time.monotonic(), []
         with contextlib.closing(judge.evaluate_many(candidates)) as verdicts:

@@ -46,8 +46,9 @@ class DoctorPlugin:
             )
         if options.unguarded:
             raise UsageError("--doctor tries the judge as it judges solvers: leave --unguarded out")
-        if options.no_timing:
-            raise UsageError("--doctor times references: leave --no-timing out")
+        if options.no_timing or options.timed_workloads is not None:
+            flag = "--no-timing" if options.no_timing else "--timed-workloads"
+            raise UsageError(f"--doctor times references on all workloads: leave {flag} out")
         self.options = options
         self.suites: dict[Path, Suite] = {folder: load_suite(folder) for folder in folders}
         for suite in self.suites.values():

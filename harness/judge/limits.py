@@ -10,7 +10,10 @@ LAUNCH_BOUND_US = 20.0
 
 @dataclass(frozen=True)
 class TimingLimits:
-    """Of one workload."""
+    """Of one workload, but for the first."""
+
+    workloads: int | None = None
+    """So many of a task's are timed; None: all."""
 
     width: float = 0.01
     """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
@@ -42,6 +45,12 @@ class TimingLimits:
     processes compile and check meanwhile."""
     watched: bool = True
     """Hold the claims against the judge's clock, and look who does the work."""
+
+
+def spread(count: int, most: int | None) -> list[int]:
+    """Which of so many workloads are timed: all, or so many at even distances, the last among them."""
+    many = count if most is None else min(most, count)
+    return sorted(count - 1 - number * count // many for number in range(many))
 
 
 INTERPRETED = TimingLimits(

@@ -157,9 +157,9 @@ class Rounds:
         with alone(self.device, self.processes, self.stopwatch) as waited:
             self.begin += waited
             yield
-            if not self.device.interpreted:
-                with self.stopwatch("giving memory back"):
-                    give_back(self.device)  # checks take much for a moment
+        if not self.device.interpreted:
+            with self.stopwatch("giving memory back"):
+                give_back(self.device)  # checks took much for a moment
 
     def run(self) -> Ratio:
         """The rounds, the device held alone."""

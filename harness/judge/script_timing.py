@@ -21,7 +21,7 @@ from harness.judge.alone import alone
 from harness.judge.clocks import MORE_PAIRS, PAUSE, Clocks, Doubt, doubts, proved, remark
 from harness.judge.compare import Difference
 from harness.judge.flush import FLUSH_BYTES, FLUSHED_A_MICROSECOND, flush_bytes, give_back
-from harness.judge.limits import TimingLimits
+from harness.judge.limits import TimingLimits, spread
 from harness.judge.pace import head_start
 from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
@@ -92,7 +92,8 @@ class ScriptTiming:
             return []
         if self.device.interpreted:
             return [min(range(len(workloads)), key=lambda number: workloads[number].bytes)]
-        return chosen(len(workloads))
+        most = min(MOST_WORKLOADS, self.limits.workloads or MOST_WORKLOADS)
+        return spread(len(workloads), most)
 
     def _time(self, number: int, label: str) -> Timing | None:
         sides = {"reference": Side(self.reference), "candidate": Side(self.candidate)}
@@ -280,12 +281,6 @@ class ScriptTiming:
             worst_error=self.worst,
             doubt=remark(self._doubts(sides)),
         )
-
-
-def chosen(count: int) -> list[int]:
-    """Which of so many workloads are timed."""
-    many = min(MOST_WORKLOADS, count)
-    return sorted(count - 1 - number * count // many for number in range(many))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.flush import give_back
 from harness.judge.integrity import read_evidence, read_names, read_source
+from harness.judge.limits import spread
 from harness.judge.sides import Sides
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.candidate import CandidateProcess, Returned
@@ -161,7 +162,8 @@ class Trial:
 
     def _time_workloads(self, process: CandidateProcess, reference: CandidateProcess) -> None:
         judge = self.judge
-        for case in self.task.timed(judge.device.interpreted):
+        there = self.task.timed(judge.device.interpreted)
+        for case in (there[number] for number in spread(len(there), judge.timing.workloads)):
             rng = random.Random(self._seed(case, "timing"))
             try:
                 with self._memory_for(case):

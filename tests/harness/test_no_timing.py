@@ -1,4 +1,4 @@
-"""`--no-timing`: call and execution as ever, and no clock; every record says so."""
+"""`--no-timing`: call and execution as ever, and no clock; `--timed-workloads`: fewer of these. Every record says so."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from harness.api import Judge as Api
 from harness.judge.judge import Judge, JudgeLimits
+from harness.suite import load_suite
 from harness.task import Task
 from harness.verdict import Outcome, Stage
 from tests.harness.commands import NO_CACHE, ROOT, TOY, Warm
@@ -58,7 +59,7 @@ def test_an_agent_goes_on_without_times(tmp_path: Path, warm: Warm) -> None:
 
 def test_the_doctor_times(warm: Warm) -> None:
     ran = warm.pytest("suites/rocm", "--doctor", "--no-timing", *NO_CACHE, cwd=ROOT)
-    assert "--doctor times references: leave --no-timing out" in ran.text
+    assert "--doctor times references on all workloads: leave --no-timing out" in ran.text
 
 
 def test_from_python() -> None:
@@ -66,3 +67,30 @@ def test_from_python() -> None:
         task = judge.suite.tasks[0]
         verdict = judge.evaluate(task.name, task.reference)
         assert verdict.right and not verdict.timings
+
+
+def test_fewer_workloads_are_timed(tmp_path: Path, warm: Warm) -> None:
+    ran = warm.pytest(
+        "suites/rocm", "--solver=reference", "--timed-workloads=1", "-k", "softmax and not naive",
+        f"--run-dir={tmp_path / 'run'}", *NO_CACHE, cwd=ROOT,
+    )  # fmt: skip
+    assert "3 passed" in ran.text, ran.text
+    (line,) = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    task = load_suite(ROOT / "suites" / "rocm").task("softmax")
+    timed_ones = [timing["workload"] for timing in json.loads(line)["verdict"]["timings"]]
+    assert timed_ones == [task.timed(interpreted=True)[-1].id] and len(task.timed(interpreted=True)) > 1
+    board = (tmp_path / "run" / "report" / "leaderboard.md").read_text()
+    assert "timed" in board and "workloads" in board
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--no-timing", "--timed-workloads=3", "--solver=nop"), "--no-timing times no workload"),
+        (("--timed-workloads=0", "--solver=nop"), "--timed-workloads 0: a number above zero is needed"),
+        (("--doctor", "--timed-workloads=3"), "leave --timed-workloads out"),
+    ],
+)
+def test_what_makes_no_sense(warm: Warm, arguments: tuple[str, ...], said: str) -> None:
+    ran = warm.pytest("suites/rocm", *arguments, *NO_CACHE, cwd=ROOT)
+    assert ran.code == 4 and said in ran.text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.judge.judge import Judge
-from harness.judge.script_timing import MOST_WORKLOADS, chosen
+from harness.judge.limits import spread
+from harness.judge.script_timing import MOST_WORKLOADS
 from harness.script import ScriptTask
 from harness.verdict import Outcome
 from tests.harness.test_script import KERNEL, script
@@ -110,7 +111,8 @@ def test_what_works_in_place_is_compared_by_its_inputs(judge: Judge) -> None:
     assert verdict.outcome is Outcome.TIMED_WRONG and "['x']" in verdict.reason, verdict.reason
 
 
-def test_workloads_are_chosen_evenly_with_the_last(judge: Judge) -> None:
-    assert chosen(0) == [] and chosen(1) == [0] and chosen(MOST_WORKLOADS) == list(range(MOST_WORKLOADS))
-    many = chosen(30)
+def test_workloads_are_chosen_evenly_with_the_last() -> None:
+    assert spread(0, 8) == [] and spread(1, 8) == [0] and spread(8, 8) == spread(8, None) == list(range(8))
+    many = spread(30, MOST_WORKLOADS)
     assert len(many) == MOST_WORKLOADS and many[-1] == 29 and many == sorted(set(many)) and many[0] <= 4
+    assert spread(8, 3) == [2, 5, 7] and spread(8, 1) == [7] and spread(2, 5) == [0, 1]
