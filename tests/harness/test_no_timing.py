@@ -1,4 +1,4 @@
-"""`--no-timing`: call and execution as ever, and no clock; `--timed-workloads`: fewer of these. Every record says so."""
+"""`--no-timing`: call and execution as ever, and no clock. `--timed-workloads`: fewer. Every record says so."""
 
 from __future__ import annotations
 
