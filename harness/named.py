@@ -72,9 +72,11 @@ def named_solvers(options: Options) -> list[NamedSolver]:
             raise UsageError(f"{specification.target!r} is no solver: it needs `name` and `solve(task, bench)`")
         if given is not typed:
             typed["config"] = Path(typed["config"]).stem
-        label = solver.name if not typed else f"{solver.name}:{','.join(f'{k}={v}' for k, v in typed.items())}"
-        if any(label == each.label for each in found):
-            raise UsageError(f"the solver {label!r} is given twice")
+        short = {name: Path(value).name if os.sep in value else value for name, value in typed.items()}
+        labels = {each.label for each in found}
+        label = _label(solver, typed if _label(solver, short) in labels else short)
+        if label in labels or any((each.solver.name, each.options) == (solver.name, given) for each in found):
+            raise UsageError(f"the solver {_label(solver, typed)!r} is given twice")
         found.append(NamedSolver(label, solver, given))
     for name in ("iterations", "early_stop_threshold"):
         if name in defaults and name not in taken:
@@ -84,6 +86,11 @@ def named_solvers(options: Options) -> list[NamedSolver]:
     if options.extractor is not None and "extractor" not in taken:
         raise UsageError("--extractor: only the solver replay takes it: add --solver=replay")
     return found
+
+
+def _label(solver: Solver, options: dict[str, str]) -> str:
+    """How it is named in node ids, records and tables; of a path among its options the last part is enough, mostly."""
+    return f"{solver.name}:{','.join(f'{name}={value}' for name, value in options.items())}" if options else solver.name
 
 
 def model_settings(model: Model) -> dict[str, Any] | None:

@@ -94,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 
     passes = commands.add_parser("pass-at-k", help="what k answers solve at least once, over runs and samples")
     passes.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
+    joined = "solvers with this in their names are one (files of answers of one model); may be given again"
+    passes.add_argument("--of", action="append", default=[], metavar="TEXT", help=joined)
     passes.set_defaults(command=_pass_at_k)
     for each in (board, tasks, proof, scaling, times, rules, passes):
         add_output(each)
@@ -181,7 +183,7 @@ def _pass_at_k(arguments: argparse.Namespace) -> str:
     from reports.pass_at_k import read, tables
 
     attempts, note = counted(arguments.runs, arguments.duplicates)
-    return deliver(arguments, noted(tables(read(arguments.runs, attempts)), note))
+    return deliver(arguments, noted(tables(read(arguments.runs, attempts, arguments.of)), note))
 
 
 def _show(arguments: argparse.Namespace) -> str:

@@ -1,9 +1,10 @@
 """pass@k: the share of tasks that k answers solve at least once.
 
-    kernel-assay pass-at-k RUN …
+    kernel-assay pass-at-k RUN … [--of=TEXT …]
 
 All attempts at a task, over all runs and their samples, are its n answers: several runs may be several files of answers
-of one model, or several seeds. Every planned attempt counts, and one that is not judged is no solution. Without bias
+of one model, or several seeds. `--of=gpt-4o` joins all solvers of whose names this is a part: files of answers of one
+model that one run has judged. Every planned attempt counts, and one that is not judged is no solution. Without bias
 from the n that ran: Chen et al. (2021), arXiv:2107.03374.
 """
 
@@ -25,10 +26,10 @@ Who = tuple[str, str, str]
 
 
 def read(
-    runs: Sequence[Path], counted: Mapping[str, set[Key]] | None = None
+    runs: Sequence[Path], counted: Mapping[str, set[Key]] | None = None, of: Sequence[str] = ()
 ) -> dict[Who, dict[str, list[dict[str, bool]]]]:
-    """By who and task: for each attempt what it passed. `counted`: by folder, those that count; all unless given.
-    Raises UsageError where no task has two."""
+    """By who and task: for each attempt what it passed. `counted`: by folder, those that count; all unless given. `of`:
+    parts of solvers' names, each of which is one. Raises UsageError where no task has two, or nobody is called so."""
     found: dict[Who, dict[str, list[dict[str, bool]]]] = {}
     for path in dict.fromkeys(runs):
         run = open_run(path)
@@ -38,7 +39,11 @@ def read(
                 continue
             suite, task, solver, model, _ = key
             passed = _passed((lines.get(key) or {}).get("verdict"))
-            found.setdefault((suite, solver, model or ""), {}).setdefault(task, []).append(passed)
+            for name in [each for each in of if each in solver] if of else [solver]:
+                found.setdefault((suite, name, model or ""), {}).setdefault(task, []).append(passed)
+    nobodys = [each for each in of if each not in {solver for _, solver, _ in found}]
+    if nobodys:
+        raise UsageError(f"--of={nobodys[0]}: no solver of {', '.join(map(str, runs))} has that in its name")
     if all(_least(tasks) < 2 for tasks in found.values()):
         raise UsageError(
             f"{', '.join(map(str, runs))}: some task has a single attempt: name the runs of several files of answers, "

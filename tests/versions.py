@@ -1,6 +1,7 @@
 """Two versions of an agent are told apart, and a version from itself is not: `python -m tests.versions`.
 
     python -m tests.versions [--device=cuda:0] [--few=2] [--many=10] [--runs=5] [--only=EXPRESSION] [--seconds=570]
+                             [--timed-workloads=N] [--concurrency=N]
 
 `geak` with `offline` tunes kernels that are slower than the references (`tests.detuned`): in `--few` turns, so many
 runs, and in `--many` turns, one run. Every two of the first are compared, and each with the last. Runs lie in OUT
@@ -33,6 +34,7 @@ def judged(folder: Path, kernels: Path, turns: int, options: dict[str, str], sec
         f"--{'resume' if there else 'run-dir'}={folder}",
         f"--devices={options.get('device', 'cuda:0')}",
         *(("-k", options["only"]) if "only" in options else ()),
+        *(f"--{name}={options[name]}" for name in ("timed-workloads", "concurrency") if name in options),
     ]
     with folder.with_suffix(".log").open("a") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)

@@ -65,3 +65,20 @@ def test_a_factory_with_an_option_config_of_its_own_gets_it() -> None:
     assert configured({"config": "gone.toml"}, factory, {}, "solver 'x'") == {"config": "gone.toml"}
     with pytest.raises(UsageError):
         configured({"config": "gone.toml"}, lambda turns: None, {}, "solver 'x'")
+
+
+def test_of_a_path_the_last_part_names_the_solver(warm: Warm, tmp_path: Path) -> None:
+    files = [tmp_path / folder / "answers.jsonl" for folder in ("one", "two")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(json.dumps({"task": "doubled", "source": "def doubled(x): return x"}))
+    solvers = [f"--solver=replay:predictions={file}" for file in files]
+    ran = warm.pytest(TOY, *solvers, "--run-dir=run", *NO_CACHE, cwd=tmp_path)
+    assert f"solvers: replay:predictions=answers.jsonl, replay:predictions={files[1]}" in ran.text, ran.text
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert [each["options"] for each in about["solvers"]] == [{"predictions": str(file)} for file in files]
+    again = warm.pytest(TOY, "--resume=run", *NO_CACHE, cwd=tmp_path)
+    assert again.code == 1, again.text
+    assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 2, "nothing is judged again"
+    twice = warm.pytest(TOY, solvers[0], solvers[0], *NO_CACHE, cwd=tmp_path)
+    assert twice.code == 4 and "is given twice" in twice.text

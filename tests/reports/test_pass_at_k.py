@@ -56,3 +56,15 @@ def test_one_answer_a_task_says_nothing(runs: list[Any], capsys: pytest.CaptureF
     assert main(["pass-at-k", str(runs[0].folder)]) == 2
     assert main(["pass-at-k", *(str(run.folder) for run in runs), "--format=markdown"]) == 0
     assert "33.3" in capsys.readouterr().out
+
+
+def test_files_that_one_run_judged_are_joined_by_name(build: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {"replay:predictions=one_simp.jsonl": RIGHT, "replay:predictions=one_comp.jsonl": WRONG, "nop": WRONG}
+    run = build.run([(build.attempt(task, solver=name), each) for name, each in files.items() for task in "ab"])
+    with pytest.raises(UsageError, match="a single attempt"):
+        read([run.folder])
+    (table,) = tables(read([run.folder], of=["=one_"]))
+    assert cells(table, "execution %") == ["50.0", "100.0"] and "2 tasks, 4 answers" in table.facts
+    assert len(tables(read([run.folder], of=["one", "replay"]))) == 2
+    assert main(["pass-at-k", str(run.folder), "--of=two"]) == 2
+    assert "no solver of" in capsys.readouterr().err
