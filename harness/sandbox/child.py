@@ -2,9 +2,8 @@
 
 Everything here shares an interpreter with untrusted code and may be lied about; the judge believes nothing it can't
 check. What this side needs is bound before the candidate is loaded, and the harness's modules are taken out of
-`sys.modules` then. Messages, each answered by one: `share`, `stage`, `compiled`, `load`, `call`, `base`, `arm`, `fire`,
-`profile`, `collect`, `trim`, `release`, `pack`, `seal`, and those of `harness.sandbox.scripts`. On a GPU the times
-follow `fire`'s answer.
+`sys.modules` then. Messages, each answered by one: `share`, `stage`, `compiled`, `load`, `call`, `pack`, `seal`, and
+those of `harness.sandbox.blocks` and `harness.sandbox.scripts`. On a GPU the times follow `fire`'s answer.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +22,11 @@ import numpy
 import torch
 
 from harness.sandbox import binaries, ledger, staging, tripwire
+from harness.sandbox.blocks import Blocks
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.hold import Hold
 from harness.sandbox.originals import Originals
-from harness.sandbox.profiler import Profiler
-from harness.sandbox.refresh import Base
 from harness.sandbox.scripts import Scripts
 from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
@@ -99,7 +96,7 @@ def serve(channel: Channel, evidence: int, watched: bool = True) -> None:
         channel.send(reply)
 
 
-class _Session(Scripts):
+class _Session(Scripts, Blocks):
     def __init__(self, evidence: int, watched: bool) -> None:
         super().__init__()
         self.watched = watched
@@ -107,11 +104,8 @@ class _Session(Scripts):
         self.originals: Originals | None = None
         self.handlers: list[object] = []
         self.interpreter: ModuleType | None = sys.modules.get("harness.sandbox.interpreter")
-        self.event: Any = torch.cuda.Event
         self.synchronize: Any = torch.cuda.synchronize
-        self.hold: Any = None
         self.empty: Any = torch.empty
-        self.clock, self.move_to = time.perf_counter, os.sched_setaffinity
         self.path = ""
         self.folder = f"{SCRATCH}-{os.getpid()}"
         self.cache = f"{self.folder}/triton"
@@ -122,15 +116,7 @@ class _Session(Scripts):
         self.module: dict[str, Any] = {}
         """Names of the candidate's module."""
         self.seed = (random.seed, numpy.random.seed, torch.manual_seed)
-        self.witness, self.profiler = Witness(), Profiler(of_device=True)
-        self.profiler_used = False
-        self.base_inputs: Base | None = None
-        self.sets: list[list[Any]] = []
-        self.results: list[Any] = []
-        self.pairs: list[tuple[Any, Any]] = []
-        """Events around each armed call, and more that were needed before."""
-        self.flush: torch.Tensor | None = None
-        self.spare: torch.Tensor | None = None
+        self.witness = Witness()
         self.kept = 0
         """Bytes of the device's memory that need not be given back."""
 
@@ -244,114 +230,6 @@ class _Session(Scripts):
 
     def _evidence(self, launches: int, operations: set[str], moved: set[str]) -> dict[str, Any]:
         return {"launches": launches, "operations": sorted(operations)[:200], "moved": sorted(moved)[:20]}
-
-    def base(self, args: list[Any], rolled: list[int], copied: list[int], flush: int) -> dict[str, Any]:
-        self.release()
-        if self.watched and self.device != "cpu" and not self.profiler_used:
-            # Launches take longer from its first use on: let both sides have that behind them before they are timed.
-            self.profiler.start()
-            self.profiler.stop()
-            self.profiler_used = True
-        self.base_inputs = Base(self._values(args), rolled, copied, at_once=self.interpreter is None)
-        if flush and self.flush is None:
-            self.flush = torch.empty(flush, dtype=torch.uint8, device=self.device)
-        self._synchronize()
-        return {}
-
-    def move(self, cores: list[int]) -> dict[str, Any]:
-        with suppress(OSError):  # the machine may not let it
-            self.move_to(0, cores)
-        return {}
-
-    def arm(self, shifts: list[int], results: list[int], room: int, spare: int) -> dict[str, Any]:
-        """`results`: bytes of each output. Memory for them is there before the calls: the driver takes its time to give
-        some, and that must not stand between them. `room` bytes are asked of the driver at once, from which the
-        allocator takes what follows. `spare` bytes are left empty: it would give the same places in every block."""
-        self.results, self.sets, self.spare = [], [], None
-        assert self.base_inputs is not None
-        if self.device != "cpu":
-            if room:
-                self._bytes(room)
-            self.spare = self._bytes(spare)
-        self.sets = self.base_inputs.sets(shifts)
-        if self.device != "cpu":
-            there = [self._bytes(size) for size in results for _ in shifts]
-            del there
-        event = self.event
-        while self.device != "cpu" and len(self.pairs) < len(shifts):
-            self.pairs.append((event(enable_timing=True), event(enable_timing=True)))
-            for each in self.pairs[-1]:
-                each.record()  # the first record makes the event
-        self._synchronize()
-        return {}
-
-    def _bytes(self, size: int) -> Any:
-        return self.empty(size, dtype=torch.uint8, device=self.device)
-
-    def fire(self, flush: bool, ahead: float) -> dict[str, Any]:
-        """The judge's clock runs: nothing is done here but the calls, and waiting for them. The device waits for
-        `ahead` µs first, in which the host gets ahead of it, so that launches don't stand between events. On the
-        interpreter, where times say little, each call is watched as the checked ones are: a candidate can't tell them
-        apart."""
-        function, results, ground = self.function, self.results, self.flush if flush else None
-        if self.device == "cpu":
-            seen: dict[str, Any] = {"launches": 1 << 30, "operations": set(), "moved": set()}
-            for values in self.sets:
-                with self.witness.watching(None) if self.watched else nullcontext():
-                    results.append(function(*values))
-                seen["launches"] = min(seen["launches"], self.witness.launches)
-                seen["operations"] |= self.witness.operations
-                seen["moved"] |= self.witness.moved
-            return {"evidence": self._evidence(**seen)}
-        self.hold(ahead)
-        begin = self.clock()
-        for values, (start, end) in zip(self.sets, self.pairs, strict=False):
-            if ground is not None:
-                ground.zero_()
-            start.record()
-            result = function(*values)
-            end.record()
-            results.append(result)
-        launched = self.clock() - begin
-        self.synchronize()
-        return {"launched_us": launched * 1e6}
-
-    def times(self) -> dict[str, Any]:
-        pairs = self.pairs[: len(self.sets)]
-        return {"samples_us": [start.elapsed_time(end) * 1e3 for start, end in pairs]}
-
-    def profile(self) -> dict[str, Any]:
-        self.witness.kernels.clear()
-        self.witness.compiled.clear()  # a kernel of the same name was compiled otherwise for other workloads
-        self.profiler.start()
-        try:
-            self.results = [self.function(*self.sets[0])]
-            self.synchronize()
-        finally:
-            events = self.profiler.stop()
-        self._look()
-        launched = self.witness.kernels[:10_000]
-        compiled = {name: self.witness.compiled.get(name, {}) for name in list(dict.fromkeys(launched))[:100]}
-        return {"ran": self.profiler.ran(events)[:10_000], "launched": launched, "compiled": compiled}
-
-    def collect(self, number: int, results_at: int, watch: list[int]) -> dict[str, Any]:
-        if self.device == "cpu":
-            self._look()  # on a GPU `profile` does, once for all calls of a workload
-        return self._pack(self.results[number], self.sets[number], results_at, watch)
-
-    def trim(self) -> dict[str, Any]:
-        """Others work on the device, too; but what is given back has to be asked for again, and both take time."""
-        self.sets, self.results, self.spare = [], [], None
-        self._give_back()
-        return {}
-
-    def release(self, much: bool = False) -> dict[str, Any]:
-        self.base_inputs = None
-        self.trim()
-        if much:
-            self._synchronize()
-            self._drop_arena()
-        return {}
 
     def _values(self, args: list[Any], guards: Guards | None = None) -> list[Any]:
         values = [self._tensor(arg["t"]) if "t" in arg else arg["v"] for arg in args]

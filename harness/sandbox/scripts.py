@@ -48,6 +48,7 @@ class Scripts:
     _write: Callable[[torch.Tensor, int], tuple[dict[str, Any], int]]
 
     def __init__(self) -> None:
+        super().__init__()
         self.values_kept: Any = None
         """By a script, or by a timed call."""
         self.left: set[str] = set()
