@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harness.judge.judge import Judge
+from harness.sandbox.candidate import CandidateProcess
 from harness.verdict import Outcome
 from tests.harness.test_script import KERNEL, TEST, script
 from tests.harness.test_script_timing import TIMED
@@ -19,6 +20,24 @@ pytestmark = [
 
 LARGE = TIMED.replace("(300, 200, 70)", "(30_000_000, 20_000_000, 70)")
 UNWRITTEN = 'unwritten = torch.empty(1 << 23, dtype=torch.uint8, device="cuda")\n'
+
+
+LOOK = (
+    f"import torch\n{UNWRITTEN}small = torch.empty(1000, dtype=torch.uint8, device='cuda')\n"
+    "kept = [[int(each.min()), int(each.max())] for each in (unwritten, small)] + [torch.cuda.memory_reserved() >> 20]\n"
+)
+
+
+def test_memory_that_is_given_out_holds_what_it_should(judge: Judge) -> None:
+    judge.start()
+    with CandidateProcess(judge.parent, judge.limits.sandbox, judge.device.torch) as process:
+        process.load(KERNEL, "", 60.0)
+        soils = (False, True, True, False, True)
+        seen = [process.script(LOOK, "kept", 1, 60.0, soil=soil).value for soil in soils]
+    for soil, told in zip(soils, seen, strict=True):
+        assert isinstance(told, list)
+        for least, most in told[:2]:
+            assert least == most and (least > 0) is soil, seen
 
 
 def test_a_reference_beside_itself(judge: Judge) -> None:
