@@ -24,7 +24,8 @@ UNWRITTEN = 'unwritten = torch.empty(1 << 23, dtype=torch.uint8, device="cuda")\
 
 LOOK = (
     f"import torch\n{UNWRITTEN}small = torch.empty(1000, dtype=torch.uint8, device='cuda')\n"
-    "kept = [[int(each.min()), int(each.max())] for each in (unwritten, small)] + [torch.cuda.memory_reserved() >> 20]\n"
+    "kept = [[int(each.min()), int(each.max())] for each in (unwritten, small)]\n"
+    "kept.append(torch.cuda.memory_reserved() >> 20)\n"
 )
 
 
