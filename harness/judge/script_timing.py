@@ -26,18 +26,18 @@ from harness.judge.pace import head_start
 from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
-from harness.judge.values import differ, holds_nan
+from harness.judge.values import differ, holds_nan, says_something
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.scripted import Workload
 from harness.script import ScriptTask
 from harness.verdict import Outcome, Timing
 
-MOST_WORKLOADS = 8
+MOST_WORKLOADS, MOST_COMPARED = 8, 3
 """Of the published ones, evenly spaced, the last one among them: it is the largest, as a rule."""
 COMPARED = 1 << 22
 """Values of each tensor that are compared."""
-LONGEST_INTERPRETED = 0.5
-"""Seconds. What takes longer on the interpreter, where times say little, is not timed there."""
+LONGEST_INTERPRETED, LONGEST_COMPARED = 0.5, 5.0
+"""Seconds. What takes longer on the interpreter, where times say little, is not timed there, or not even compared."""
 MIN_ROUNDS = 8
 """Each has one call of both sides."""
 LONG, LONGEST = 0.05, 0.5
@@ -73,6 +73,31 @@ class ScriptTiming:
     def timings(self) -> Iterator[Timing]:
         """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
         ReferenceFailed."""
+        most = min(MOST_WORKLOADS, self.limits.workloads or MOST_WORKLOADS)
+        for number, label in self._workloads(most):
+            timing = self._time(number, label)
+            if timing is not None:
+                yield timing
+
+    def compared(self) -> list[str]:
+        """Workloads on which the candidate gives what the reference gives, and that says something. Raises
+        CandidateFailed where the candidate fails or is wrong, and ReferenceFailed."""
+        found = []
+        try:
+            for number, label in self._workloads(MOST_COMPARED):
+                if self._warm_up_reference(number, speaking=True):
+                    with _candidate(label, Outcome.TIMING_FAILED):
+                        self._warm_up_candidate(number)
+                    found.append(label)
+                self._drop()
+        except CandidateFailed as failure:  # no word of its speed
+            known = {Outcome.TIMED_WRONG: Outcome.VALUES, Outcome.TIMING_FAILED: Outcome.CALL_ERROR}
+            outcome = known.get(failure.outcome, failure.outcome)
+            raise CandidateFailed(outcome, failure.reason, failure.detail) from failure
+        return found
+
+    def _workloads(self, most: int) -> Iterator[tuple[int, str]]:
+        """So many at most: number and label, each with memory to work in."""
         seconds = self.limits.stage_seconds
         with _reference():
             there = self.reference.workloads(self.task.timed_half, self.seed, seconds)
@@ -80,19 +105,16 @@ class ScriptTiming:
             given = self.candidate.workloads(self.task.timed_half, self.seed, seconds)
             if given != there:
                 raise CandidateFailed(Outcome.TIMING_FAILED, "there are others than with the reference")
-        for number in self._chosen(there):
+        for number in self._chosen(there, most):
             with self._memory_for(there[number]):
-                timing = self._time(number, there[number].label)
-            if timing is not None:
-                yield timing
+                yield number, there[number].label
         self._drop(all_of_them=True)
 
-    def _chosen(self, workloads: list[Workload]) -> list[int]:
+    def _chosen(self, workloads: list[Workload], most: int) -> list[int]:
         if not workloads:
             return []
         if self.device.interpreted:
             return [min(range(len(workloads)), key=lambda number: workloads[number].bytes)]
-        most = min(MOST_WORKLOADS, self.limits.workloads or MOST_WORKLOADS)
         return spread(len(workloads), most)
 
     def _time(self, number: int, label: str) -> Timing | None:
@@ -123,15 +145,16 @@ class ScriptTiming:
         with alone(self.device, Sides(self.reference, self.candidate), self.watch), self.watch("rounds"):
             return self._rounds(sides, label)
 
-    def _warm_up_reference(self, number: int) -> bool:
-        """Its first calls, which compile: does it give the same values twice, others in between? What it leaves
-        unwritten holds what was there before, or NaN."""
+    def _warm_up_reference(self, number: int, speaking: bool = False) -> bool:
+        """Its first calls, which compile: does it give the same values twice, others in between, and, if it has to be
+        `speaking`, such that say something? What it leaves unwritten holds what was there before, or NaN."""
         seconds, shift = self.limits.call_seconds, self._shift()
         try:
             self.reference.ready(number, self.seed, self.flush, seconds)
             begin = time.monotonic()
             self._call(Side(self.reference), shift, seconds)
-            longest = LONGEST_INTERPRETED if self.device.interpreted else LONGEST
+            interpreted = LONGEST_COMPARED if speaking else LONGEST_INTERPRETED
+            longest = interpreted if self.device.interpreted else LONGEST
             if self.device.interpreted and time.monotonic() - begin > longest:
                 return False
             first = self.reference.keep(0, COMPARED, seconds)
@@ -139,7 +162,8 @@ class ScriptTiming:
             if min(claims) > longest * 1e6:
                 return False
             again = self.reference.keep(0, COMPARED, seconds)
-            return self._differ(first, again) is None and not holds_nan(first)
+            spoken = says_something(first) or not speaking
+            return self._differ(first, again) is None and not holds_nan(first) and spoken
         except CandidateFailed:
             return False
 

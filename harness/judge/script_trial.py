@@ -53,6 +53,8 @@ class ScriptTrial(Trial):
             if standing.reason:
                 self._try_once(process, standing)
             wrong = self._try_all(process)
+            if wrong is None and standing.silent:
+                self._compare_workloads(process)
         except CandidateFailed as failure:
             if failure.outcome is Outcome.EXIT and failure.reason.endswith("exit code 0"):
                 self.rules |= {"paper call": True, "paper execution": True}
@@ -120,6 +122,21 @@ class ScriptTrial(Trial):
         if difference is None and ran.launches == 0 and self.judge.limits.guarded:
             difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
         return difference or self._text_difference, right
+
+    def _compare_workloads(self, process: CandidateProcess) -> None:
+        """Where the test half keeps nothing that says something, what the timed half calls has to be right."""
+        self.rules["value"] = False
+        try:
+            with self.watch("workloads compared"):
+                labels = self._timing(process).compared()
+        except ReferenceFailed:
+            self.judge.drop_reference(self.task)
+            labels = []
+        silent = _SILENT.format(self.task.variable)
+        if not labels:
+            raise _unsupported(f"{silent}, and on no published workload can values be compared here")
+        self.rules["value"] = True
+        self.notes.append(f"{silent}; values are compared on {len(labels)} of the published workloads")
 
     def _doubt_reference(self, seed: int, expected: Scripted, open_values: Unsettled) -> None:
         """Where values differ: does the reference give its own again?"""
@@ -191,16 +208,19 @@ class ScriptTrial(Trial):
         if not self.task.timed_half:
             return
         judge, begin = self.judge, time.monotonic()
-        rng = random.Random(self._seed(self.task.cases[0], "timing"))
-        sides = Sides(judge.reference_process(self.task), process)
-        timing = ScriptTiming(self.task, sides, judge.device, judge.pool, judge.timing, rng, self.watch)
         try:
-            self.timings.extend(timing.timings())
+            self.timings.extend(self._timing(process).timings())
         except ReferenceFailed:
             self.timings.clear()
             judge.drop_reference(self.task)
         finally:
             self.timing_seconds = time.monotonic() - begin
+
+    def _timing(self, process: CandidateProcess) -> ScriptTiming:
+        judge = self.judge
+        rng = random.Random(self._seed(self.task.cases[0], "timing"))
+        sides = Sides(judge.reference_process(self.task), process)
+        return ScriptTiming(self.task, sides, judge.device, judge.pool, judge.timing, rng, self.watch)
 
     def praise(self) -> str:
         """The sentence of a right candidate."""
@@ -258,14 +278,12 @@ class ScriptTrial(Trial):
                 if self._unsettled(seed, first, again) is None:
                     return Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=soiled)
         if not says_something(first.value):
-            return Standing(
-                f"what the published test half keeps in `{self.task.variable}` says nothing: no tensor that varies",
-                runs=True,
-                soiled=soiled,
-            )
+            reason = "" if self.task.timed_half else _SILENT.format(self.task.variable)
+            return Standing(reason, runs=True, soiled=soiled, silent=True)
         return Standing(runs=True, soiled=soiled, unsettled=open_values)
 
 
+_SILENT = "what the published test half keeps in `{}` says nothing: no tensor that varies"
 _OTHER_VALUES = "the published reference gives other values when it is run again: {}"
 
 

@@ -25,6 +25,8 @@ class Standing:
     """What it does itself, and no candidate is blamed for; None: nobody had to know yet."""
     soiled: bool = True
     """Does it run where memory that nobody wrote holds anything, and not zeros alone?"""
+    silent: bool = False
+    """Does what its test half keeps say nothing?"""
     unsettled: bool = False
     """Does it keep values that it gives otherwise when it is run again, beside others that it does not?"""
 
@@ -44,7 +46,7 @@ class Standings:
                 told = json.loads(self._path(self._folder, digest).read_text())
                 acts = told["acts"]
                 acts = None if acts is None else tuple(map(str, acts))
-                flags = {name: bool(told[name]) for name in ("runs", "soiled", "unsettled")}
+                flags = {name: bool(told[name]) for name in ("runs", "soiled", "silent", "unsettled")}
                 self._known[digest] = Standing(str(told["reason"]), acts=acts, **flags)
         return self._known.get(digest)
 
