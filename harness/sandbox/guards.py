@@ -21,13 +21,13 @@ def _bytes(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
 
 
-def poison(tensor: torch.Tensor) -> None:
+def poison(tensor: torch.Tensor, byte: int = PATTERN) -> None:
     """Fill a tensor that nobody has written yet."""
     if tensor.numel() and tensor.layout is torch.strided and not tensor.is_meta:
         if tensor.dtype is torch.bool:
-            tensor.fill_(True)
+            tensor.fill_(byte != 0)
         else:
-            _bytes(tensor).fill_(PATTERN)
+            _bytes(tensor).fill_(byte)
 
 
 class Guards:

@@ -68,7 +68,7 @@ class ScriptCalls:
         self, text: str, variable: str, seed: int, timeout: float, main: bool = True, soil: bool = True
     ) -> Scripted:
         """Run a test half in the candidate's module, as a program if it is `main`, and read what it left in the
-        variable. Memory of a GPU that is given out holds zeros or, with `soil`, another byte, drawn anew."""
+        variable. Memory that is given out holds zeros or, with `soil`, another byte, drawn anew."""
         message = {"op": "script", "text": text, "variable": variable, "seed": seed, "main": main, "soil": soil}
         ran = self._ask(message, timeout)
         launches, printed = ran.get("launches"), str(ran.get("printed"))[:64]

@@ -18,10 +18,8 @@ import torch
 from harness.sandbox import tree
 from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room, span
-from harness.sandbox.witness import Witness, plain
+from harness.sandbox.witness import Filled, Witness, plain
 
-_SMALL_BYTES, _SMALL_BLOCKS = (1 << 20) - 512, 64
-"""As the allocator of a GPU's memory has them for small tensors."""
 _SOIL = [sign | byte for sign in (0, 0x80) for byte in range(0x41, 0x7F)]
 """Bytes of which numbers of any format are made that are not near zero: where nobody wrote, values differ by far."""
 MOST_LABELS = 1000
@@ -40,7 +38,6 @@ class Scripts:
     results: list[Any]
     pairs: list[tuple[Any, Any]]
     event: Any
-    empty: Any
     flush: torch.Tensor | None
     kept: int
     _synchronize: Callable[[], None]
@@ -61,15 +58,14 @@ class Scripts:
     def script(self, text: str, variable: str, seed: int, main: bool, soil: bool) -> dict[str, Any]:
         """Run a published test half in the candidate's module, all random numbers seeded, and keep what it leaves."""
         self.values_kept = None
-        for name in self.left:  # by an earlier run: the memory of its tensors has to be free
+        for name in self.left:  # by an earlier run
             self.module.pop(name, None)
-        self._fill(secrets.choice(_SOIL) if soil else 0)
         self._seed(seed)
         self.module.pop(variable, None)
         self.witness.launches = 0
         self.module["__name__"] = "__main__" if main else "candidate"
         before = set(self.module)
-        with tree.Printed() as printed:
+        with Filled(secrets.choice(_SOIL) if soil else 0), tree.Printed() as printed:
             self._execute(text, "test_half.py", self.module)
         self.left = {name for name in set(self.module) - before if not name.startswith("__")}
         self._synchronize()
@@ -158,15 +154,6 @@ class Scripts:
         """Others work on the device, too."""
         if self.device != "cpu" and torch.cuda.memory_reserved() > self.kept:
             torch.cuda.empty_cache()
-
-    def _fill(self, byte: int) -> None:
-        """Memory that is given out next holds this byte, and not what an earlier run or another process left there."""
-        if self.device == "cpu":
-            return
-        torch.cuda.empty_cache()  # what an earlier run left would be given out first
-        sizes = [self.kept, *([_SMALL_BYTES] * _SMALL_BLOCKS)]
-        filled = [self.empty(size, dtype=torch.uint8, device=self.device).fill_(byte) for size in sizes]
-        del filled
 
 
 def _tensors(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:

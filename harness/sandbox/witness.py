@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.sandbox.guards import Guards, poison
 from harness.sandbox.ledger import Ledger
 
-_NEW_MEMORY = frozenset(
+NEW_MEMORY = frozenset(
     f"aten::{name}"
     for name in ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted")
 )
@@ -136,13 +136,32 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.witness.note(name)
         with self.ledger.accounted():
             result = func(*args, **(kwargs or {}))
-        if name in _NEW_MEMORY and plain(result):
+        if name in NEW_MEMORY and plain(result):
             with self.ledger.nobodys():
                 poison(result)
                 if self.witness.guards is not None and result.numel() and not self.witness._around:
                     result = self.witness.guards.banded(result, "memory that it allocated")
         elif name in ("aten::_to_copy", "aten::copy_") and _leaves_device(result, args):
             self.witness.move(result)
+        return result
+
+
+class Filled(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Memory that is given out holds this byte, whatever lay there before."""
+
+    def __init__(self, byte: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.byte = byte
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No, as with the witness's own."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func._schema.name in NEW_MEMORY and plain(result):
+            poison(result, self.byte)
         return result
 
 

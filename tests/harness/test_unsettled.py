@@ -3,6 +3,8 @@ judge; where it works at random, nobody is judged."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from harness.sandbox.candidate import Placed
 from harness.script import PUBLISHED
 from harness.task import Bound
 from harness.verdict import Outcome, Verdict
+from tests.harness import unwritten
 from tests.harness.test_script import KERNEL, TEST, script
 
 COUNTS = KERNEL + "\n_runs = []\n"
@@ -113,3 +116,8 @@ def test_wrong_places_are_those_that_a_comparison_reports(dtype: torch.dtype) ->
         have[0, :3] = torch.tensor([float("nan"), float("inf"), float("inf")])
         strange[0, :4] = torch.tensor([float("nan"), float("inf"), -float("inf"), float("nan")])
         assert wrong_places(bound, have, strange).nonzero().tolist() == [[0, 2], [0, 3]]
+
+
+@pytest.mark.parametrize("look", unwritten.LOOKS, ids=lambda look: look.__name__)
+def test_memory_that_nobody_wrote(judge: Judge, look: Callable[[Judge], None]) -> None:
+    look(judge)
