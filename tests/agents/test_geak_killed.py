@@ -116,6 +116,13 @@ def times(run) -> list[float]:
     return [workload["time_us"] for each in versions for workload in each["feedback"]["workloads"]]
 
 
+def ranked(run) -> list[str]:
+    """Sources of the right versions, the fastest first."""
+    (path,) = run.glob("samples/*/solver/memory-1.json")
+    right = [each for each in json.loads(path.read_text())["versions"] if each["right"]]
+    return [each["source"] for each in sorted(right, key=lambda each: each["feedback"]["workloads"][0]["time_us"])]
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("geak")
@@ -177,7 +184,11 @@ def test_replayed_with_the_server_gone(place, undisturbed, warm: Warm) -> None:
         asked = command(server, "--model-cache-file=calls.sqlite")
         ran = warm.pytest(*asked, "--run-dir=kept", cwd=place)
         assert ran.code == 0, ran.text
-    ran = warm.pytest(*asked, "--model-cache=replay", "--run-dir=replayed", cwd=place)
-    assert ran.code == 0, ran.text
-    assert state(place / "kept") == state(place / "replayed") == undisturbed
-    assert times(place / "kept") != times(place / "replayed"), "it was judged anew"
+    for number in range(3):  # it can be replayed if its versions rank as they did: on a busy machine they may not
+        again = place / f"replayed-{number}"
+        ran = warm.pytest(*asked, "--model-cache=replay", f"--run-dir={again}", cwd=place)
+        assert ran.code == 0, ran.text
+        if ranked(again) == ranked(place / "kept"):
+            break
+    assert state(place / "kept") == state(again) == undisturbed
+    assert times(place / "kept") != times(again), "it was judged anew"
