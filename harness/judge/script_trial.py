@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import InfrastructureError
 from harness.judge.compare import Difference
@@ -20,16 +20,21 @@ from harness.judge.published_rules import EXECUTION
 from harness.judge.script_timing import ReferenceFailed, ScriptTiming
 from harness.judge.sides import Sides
 from harness.judge.standing import Standing
-from harness.judge.trial import Trial
+from harness.judge.trial import Scope, Trial
 from harness.judge.unsettled import Unsettled, unsettled
 from harness.judge.values import differ, says_something, tensors
 from harness.sandbox.candidate import CandidateProcess, Scripted
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.testimony import Testimony
 from harness.script import ScriptTask
-from harness.task import Case
+from harness.task import Case, Task
 from harness.verdict import Outcome, Verdict
 
+if TYPE_CHECKING:
+    from harness.judge.judge import Judge
+
+_KEPT_BYTES = 256 << 20
+"""Of tensors that one run of a reference kept, at most, that are not made anew for the candidate's."""
 PATIENCE = 4
 """The first run of a reference, in which it compiles, may take so many times what a stage may."""
 
@@ -39,6 +44,11 @@ class ScriptTrial(Trial):
 
     task: ScriptTask
     _soiled = True
+
+    def __init__(self, judge: Judge, task: Task, source: str, seed: int, scope: Scope, alone: bool) -> None:
+        super().__init__(judge, task, source, seed, scope, alone)
+        self._firsts: dict[int, Scripted] = {}
+        """What the reference kept when its standing was found out, by seed: the candidate is held against it."""
 
     def read(self) -> None:
         """What the text alone shows."""
@@ -156,7 +166,7 @@ class ScriptTrial(Trial):
         """What the reference keeps, and which of that it does not settle."""
         standing = self.judge.standings.get(self.task.digest)
         if standing is None or not standing.unsettled:
-            return self._expected(seed), Unsettled()
+            return self._firsts.pop(seed, None) or self._expected(seed), Unsettled()
         soiled, self._soiled = self._soiled, False
         first = self._expected(seed)
         self._soiled = soiled
@@ -262,7 +272,7 @@ class ScriptTrial(Trial):
         """Can the reference judge? It is run twice with each seed, at first with memory that holds zeros."""
         soiled, open_values = True, False
         for number, case in enumerate(self.task.cases):
-            seed, self._soiled = self._seed(case, "reference"), False
+            seed, self._soiled = self._seed(case, "script"), False
             first = self._expected(seed, 1 if number else PATIENCE)
             if first.value is None:
                 return Standing(f"the published test half keeps nothing in `{self.task.variable}`", runs=True)
@@ -277,6 +287,8 @@ class ScriptTrial(Trial):
                 open_values = True
                 if self._unsettled(seed, first, again) is None:
                     return Standing(_OTHER_VALUES.format(difference.sentence), runs=True, soiled=soiled)
+            elif sum(each.nbytes for each in tensors(first.value)) <= _KEPT_BYTES:
+                self._firsts[seed] = first
         if not says_something(first.value):
             reason = "" if self.task.timed_half else _SILENT.format(self.task.variable)
             return Standing(reason, runs=True, soiled=soiled, silent=True)

@@ -172,15 +172,17 @@ def test_a_kernel_may_stand_in_the_test_half(judge: Judge) -> None:
 
 
 def test_a_reference_that_changes_its_mind_judges_nobody_any_more(judge: Judge) -> None:
-    """It gave the same values six times, so that it was taken for one that can judge."""
+    """It gave the same values six times, so that it was taken for one that can judge; the first of each seed's judge
+    whoever came first."""
     late = TEST.replace("kept = {}", "kept = {'runs': _runs.append(1)}").replace("3.0", "3.0 + (len(_runs) > 6)")
     reference = KERNEL + "_runs = []\n"
     task = script(reference, late.replace("_runs.append(1)", "[_runs.append(1), None][1]"))
-    verdict = judge.judge(task, reference)
-    assert verdict.outcome is Outcome.VALUES, "each run after the sixth gives the same again"
+    assert judge.judge(task, reference).outcome is Outcome.RIGHT
+    assert judge.judge(task, reference).outcome is Outcome.VALUES, "each run after the sixth gives the same again"
     random_late = task.script.replace(
         "(len(_runs) > 6)", "(len(_runs) > 6) * __import__('random').SystemRandom().random()"
     )
+    assert judge.judge(script(reference, random_late), reference).outcome is Outcome.RIGHT
     for _ in range(2):
         verdict = judge.judge(script(reference, random_late), reference)
         assert verdict.outcome is Outcome.UNSUPPORTED and "other values when it is run again" in verdict.reason
