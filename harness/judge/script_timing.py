@@ -12,8 +12,8 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 from harness.device import Device
 from harness.engine.lease import reserve
@@ -74,30 +74,32 @@ class ScriptTiming:
         """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
         ReferenceFailed."""
         most = min(MOST_WORKLOADS, self.limits.workloads or MOST_WORKLOADS)
-        for number, label in self._workloads(most):
-            timing = self._time(number, label)
-            if timing is not None:
-                yield timing
+        with closing(self._workloads(most)) as workloads:
+            for number, label in workloads:
+                timing = self._time(number, label)
+                if timing is not None:
+                    yield timing
 
     def compared(self) -> list[str]:
         """Workloads on which the candidate gives what the reference gives, and that says something. Raises
         CandidateFailed where the candidate fails or is wrong, and ReferenceFailed."""
         found = []
         try:
-            for number, label in self._workloads(MOST_COMPARED):
-                if self._warm_up_reference(number, speaking=True):
-                    with _candidate(label, Outcome.TIMING_FAILED):
-                        self._warm_up_candidate(number)
-                    found.append(label)
-                self._drop()
+            with closing(self._workloads(MOST_COMPARED)) as workloads:
+                for number, label in workloads:
+                    if self._warm_up_reference(number, speaking=True):
+                        with _candidate(label, Outcome.TIMING_FAILED):
+                            self._warm_up_candidate(number)
+                        found.append(label)
+                    self._drop()
         except CandidateFailed as failure:  # no word of its speed
             known = {Outcome.TIMED_WRONG: Outcome.VALUES, Outcome.TIMING_FAILED: Outcome.CALL_ERROR}
             outcome = known.get(failure.outcome, failure.outcome)
             raise CandidateFailed(outcome, failure.reason, failure.detail) from failure
         return found
 
-    def _workloads(self, most: int) -> Iterator[tuple[int, str]]:
-        """So many at most: number and label, each with memory to work in."""
+    def _workloads(self, most: int) -> Generator[tuple[int, str], None, None]:
+        """So many at most: number and label, each with memory to work in until the next, or until this is closed."""
         seconds = self.limits.stage_seconds
         with _reference():
             there = self.reference.workloads(self.task.timed_half, self.seed, seconds)
