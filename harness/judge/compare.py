@@ -127,11 +127,7 @@ def values(bound: Bound, name: str, got: torch.Tensor, value: torch.Tensor) -> t
             wanted = "not be" if seen == "is" else "be"
             sentence = f"{name}{list(index)} {seen} {kind} where it should {wanted} ({_share(differs)})"
             return Difference(Outcome.NON_FINITE, sentence), float("inf")
-    finite = torch.isfinite(want)
-    want, have = torch.where(finite, want, 0.0), torch.where(finite, have, 0.0)
-    squares = want.square()
-    whole = squares.sum().div(finite.sum().clamp(min=1)).sqrt()
-    error, share = _share_of_allowed(have, want, finite, squares, whole, bound, _smallest(got.dtype))
+    error, share = _errors(have, want, bound, got.dtype)
     worst = float(share.max())
     if worst > 1.0:
         return _report(name, share > 1.0, share, exact=False, error=error), worst
@@ -145,11 +141,18 @@ def wrong_places(bound: Bound, got: torch.Tensor, value: torch.Tensor) -> torch.
     have, want = _both(got, value)
     finite = torch.isfinite(want)
     strange = (torch.isfinite(have) != finite) | (~finite & (have != want) & ~(torch.isnan(have) & torch.isnan(want)))
+    return strange | (_errors(have, want, bound, got.dtype)[1] > 1.0)
+
+
+def _errors(
+    have: torch.Tensor, want: torch.Tensor, bound: Bound, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Errors of what is wanted as a finite number, in fp64, and what share they are of what is allowed."""
+    finite = torch.isfinite(want)
     want, have = torch.where(finite, want, 0.0), torch.where(finite, have, 0.0)
     squares = want.square()
     whole = squares.sum().div(finite.sum().clamp(min=1)).sqrt()
-    _, share = _share_of_allowed(have, want, finite, squares, whole, bound, _smallest(got.dtype))
-    return strange | (share > 1.0)
+    return _share_of_allowed(have, want, finite, squares, whole, bound, _smallest(dtype))
 
 
 _WIDE = 16

@@ -291,7 +291,7 @@ class ScriptTrial(Trial):
                 self._firsts[seed] = first
         if not says_something(first.value):
             reason = "" if self.task.timed_half else _SILENT.format(self.task.variable)
-            return Standing(reason, runs=True, soiled=soiled, silent=True)
+            return Standing(reason, runs=True, soiled=soiled, silent=True, unsettled=open_values)
         return Standing(runs=True, soiled=soiled, unsettled=open_values)
 
 
