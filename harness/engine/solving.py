@@ -129,18 +129,22 @@ class _FarModel:
         return reply
 
 
-def _solve_there(options: Options, label: str, task: TaskView, facts: _Facts, mailbox: Any) -> tuple[str, Any]:
-    """Runs in a Ray worker: `value` and the solution, or `raised` and the exception."""
-    bench = FarWorkbench(mailbox, facts)
-    try:
-        solver = next(each.solver for each in named_solvers(options) if each.label == label)
-        return "value", solver.solve(task, bench)
-    except BaseException as error:
-        if not isinstance(error, (BudgetSpent, InfrastructureError)):
-            bench.log("solver failed there", traceback=traceback.format_exc())
-        return "raised", _portable(error)
-    finally:
-        shutil.rmtree(bench.scratch, ignore_errors=True)
+class SolverActor:
+    """Runs in a Ray worker: one solver at work on one task. An actor, since that can be killed at any moment: to cancel
+    a task by force just as it ends can abort the driver (a race in Ray, seen with 2.60)."""
+
+    def solve(self, options: Options, label: str, task: TaskView, facts: _Facts, mailbox: Any) -> tuple[str, Any]:
+        """`value` and the solution, or `raised` and the exception."""
+        bench = FarWorkbench(mailbox, facts)
+        try:
+            solver = next(each.solver for each in named_solvers(options) if each.label == label)
+            return "value", solver.solve(task, bench)
+        except BaseException as error:
+            if not isinstance(error, (BudgetSpent, InfrastructureError)):
+                bench.log("solver failed there", traceback=traceback.format_exc())
+            return "raised", _portable(error)
+        finally:
+            shutil.rmtree(bench.scratch, ignore_errors=True)
 
 
 def _portable(error: BaseException) -> BaseException:
@@ -174,8 +178,8 @@ class OnCluster:
 
         mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
         facts = _Facts(bench.sample, bench.seed, bench.shows_reference)
-        there = ray.remote(_solve_there).options(num_cpus=0, max_retries=0, scheduling_strategy="SPREAD")
-        result = there.remote(self._options, self._label, task, facts, mailbox)
+        there = ray.remote(SolverActor).options(num_cpus=0, max_restarts=0, scheduling_strategy="SPREAD").remote()
+        result = there.solve.remote(self._options, self._label, task, facts, mailbox)
         try:
             with ThreadPoolExecutor(thread_name_prefix="workbench") as pool:
                 how, answer = self._serve(bench, mailbox, result, pool)
@@ -184,7 +188,7 @@ class OnCluster:
                 f"the node on which {self._label} worked was lost ({type(error).__name__})"
             ) from None
         finally:
-            ray.cancel(result, force=True)
+            ray.kill(there)
             ray.kill(mailbox)
         if how == "raised":
             raise answer
