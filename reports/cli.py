@@ -92,12 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     rules.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder of pytest suites/published")
     rules.set_defaults(command=_rules)
 
+    agree = commands.add_parser(
+        "agree", help="do two runs judge the same answers alike: the interpreter and a GPU, say?"
+    )
+    agree.add_argument("first", type=Path, metavar="RUN", help="a run folder")
+    agree.add_argument("second", type=Path, metavar="OTHER", help="one with the same attempts, judged elsewhere")
+    agree.set_defaults(command=_agree)
+
     passes = commands.add_parser("pass-at-k", help="what k answers solve at least once, over runs and samples")
     passes.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder")
     joined = "solvers with this in their names are one (files of answers of one model); may be given again"
     passes.add_argument("--of", action="append", default=[], metavar="TEXT", help=joined)
     passes.set_defaults(command=_pass_at_k)
-    for each in (board, tasks, proof, scaling, times, rules, passes):
+    for each in (board, tasks, proof, scaling, times, rules, agree, passes):
         add_output(each)
     for each in (board, tasks, scaling, passes):
         add_duplicates(each)
@@ -176,6 +183,12 @@ def _rules(arguments: argparse.Namespace) -> str:
     from reports.rules import read, table
 
     return deliver(arguments, [table(read(arguments.runs))])
+
+
+def _agree(arguments: argparse.Namespace) -> str:
+    from reports.agree import read, table
+
+    return deliver(arguments, [table(read(arguments.first, arguments.second))])
 
 
 def _pass_at_k(arguments: argparse.Namespace) -> str:
