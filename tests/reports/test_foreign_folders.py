@@ -12,7 +12,7 @@ from reports.cli import main
 
 NAMES = (
     *("leaderboard", "tasks", "scaling", "times", "rules", "pass-at-k", "proof", "verify", "show", "merge"),
-    *("report", "compare"),
+    *("report", "compare", "agree"),
 )
 ABOUTS: dict[str, dict[str, Any]] = {
     "bare": {},
@@ -44,6 +44,7 @@ def _arguments(name: str, run: Path, other: Path) -> list[str]:
         "merge": [str(other), "-o", str(run.with_name(f"{run.name}-merged"))],
         "report": ["-o", str(run.with_name(f"{run.name}.html"))],
         "compare": [str(other)],
+        "agree": [str(other)],
     }
     return [name, str(run), *more.get(name, [])]
 
