@@ -166,7 +166,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if not folders:
             return
         # Only now: other people's tests, where this plug-in is merely installed, should not wait for PyTorch.
-        from harness.session import Session, check_writable, mark_session
+        from harness.description import mark_session
+        from harness.session import Session, check_writable
 
         by_workers = bool(worker or getattr(config.option, "tx", None))
         session = Session(Options.read(config.getoption), folders, by_workers)

@@ -9,17 +9,16 @@ import contextlib
 import fcntl
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness import registry
 from harness.attempt import Setting, perform, shows_examples, uses_model, view, wants_reference
+from harness.description import Described, of_this_command
 from harness.device import Device, find_device, find_devices
 from harness.engine.ahead import Ahead, Notice
 from harness.engine.cluster import ClusterJudges, on_cluster
@@ -31,9 +30,9 @@ from harness.engine.solving import OnCluster
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
 from harness.judge.judge import Judge
-from harness.named import NamedSolver, make_judge, model_settings, named_model, named_solvers
+from harness.named import NamedSolver, make_judge, named_model, named_solvers
 from harness.options import Options
-from harness.run import Attempt, Record, Run, now
+from harness.run import Attempt, Record, Run
 from harness.sandbox import isolation
 from harness.sandbox.levels import UNGUARDED
 from harness.solver import Model, Solver
@@ -74,7 +73,9 @@ class Session:
         self._once = Once()
         self._failed: dict[str, InfrastructureError] = {}
         self._check_solvers()
-        self._check_resumed()
+        self._described = Described(self.options, self.suites, self.solvers, self.model)
+        if self.earlier is not None:
+            self._described.check_resumed(self.earlier, self._here)
 
     def attempts(self, suite: Suite) -> list[Attempt]:
         """All attempts at a suite, in order: task, solver, sample."""
@@ -109,7 +110,8 @@ class Session:
             if self.earlier is not None or self._ours(folder):
                 run = Run.open(folder)
             else:
-                run = Run.create(folder, self._about(plan))
+                devices = self._judge.devices if isinstance(self._judge, Judges) else 1
+                run = Run.create(folder, self._described.about(plan, self.environment, devices))
         planned = {attempt.id for attempt in run.planned()}
         strange = [attempt.id for attempt in plan if attempt.id not in planned]
         if strange:
@@ -266,49 +268,12 @@ class Session:
     def _model_name(self, solver: NamedSolver) -> str:
         return self.model.name if self.model is not None and uses_model(solver.solver) else ""
 
-    def _about(self, plan: Sequence[Attempt]) -> dict[str, Any]:
-        model = self.model
-        return {
-            "harness": harness.__version__,
-            "created": now(),
-            "session": os.environ.get(_SESSION, str(os.getpid())),
-            "command": sys.argv[1:],
-            "suites": [
-                {"name": s.name, "version": s.version, "digest": s.digest, "description": s.description}
-                for s in self.suites
-            ],
-            "solvers": [
-                {
-                    "label": each.label,
-                    "name": each.solver.name,
-                    "options": each.options,
-                    "uses_model": uses_model(each.solver),
-                    "shows_reference": wants_reference(each.solver, model),
-                    "shows_examples": shows_examples(each.solver, model),
-                }
-                for each in self.solvers
-            ],
-            "model": {
-                "name": model.name,
-                "language_model": model.language_model,
-                "base_url": self.options.base_url,
-                "settings": model_settings(model),
-            }
-            if model is not None
-            else None,
-            "options": self.options.recorded(),
-            "environment": self.environment,
-            "devices": self._judge.devices if isinstance(self._judge, Judges) else 1,
-            "plan": [asdict(attempt) for attempt in plan],
-        }
-
     def _ours(self, folder: Path) -> bool:
         """Did another process of this command create the run?"""
         try:
-            about = json.loads((folder / "run.json").read_text())
+            return of_this_command(json.loads((folder / "run.json").read_text()))
         except (OSError, ValueError):
             return False
-        return _SESSION in os.environ and about.get("session") == os.environ[_SESSION]
 
     def _look_around(self, options: Options, by_workers: bool) -> Options:
         """The devices of this machine, and what its walls are."""
@@ -365,47 +330,16 @@ class Session:
             if callable(check):
                 check(views, **{name: value for name, value in known.items() if registry.takes(check, name)})
 
-    def _check_resumed(self) -> None:
-        if self.earlier is None:
-            return
-        about, folder = self.earlier.about, self.earlier.folder
-        digests = {suite["name"]: suite["digest"] for suite in about.get("suites", [])}
-        for suite in self.suites:
-            if digests.get(suite.name) != suite.digest:
-                raise UsageError(f"the suite {suite.name} has changed since {folder} was started: start a new run")
-        options = {each["label"]: each.get("options") for each in about.get("solvers", [])}
-        for solver in self.solvers:
-            if options.get(solver.label, solver.options) != solver.options:
-                raise UsageError(
-                    f"{solver.label} has other options now than when {folder} was started: start a new run"
-                )
-        settings = (about.get("model") or {}).get("settings")
-        if self.model is not None and settings not in (None, model_settings(self.model)):
-            raise UsageError(
-                f"the model's profile or address is not what it was when {folder} was started: start a new run"
-            )
-        recorded = about.get("environment", {})
-        if recorded.get("isolation") != self.isolation and recorded.get("digest") != self.environment["digest"]:
-            _ = self.judge  # it may have given up a wall, now as then
-        if recorded.get("digest") != self.environment["digest"]:
-            raise UsageError(
-                f"{folder} was started on another device, software or isolation level "
-                f"({recorded.get('device')}, isolation {recorded.get('isolation')}; here "
-                f"{self.device.name}, isolation {self.isolation}): start a new run"
-            )
+    def _here(self, sure: bool) -> dict[str, Any]:
+        """What candidates are judged on; a judge makes sure of the level of isolation."""
+        if sure:
+            _ = self.judge
+        return self.environment
 
 
 def _number_of_worker() -> int:
     """Of a worker of pytest-xdist, from 0; the process that started them counts as the first."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
-
-
-_SESSION = "KERNEL_ASSAY_SESSION"
-
-
-def mark_session() -> None:
-    """Let the worker processes of this command know that they belong together."""
-    os.environ[_SESSION] = f"{os.getpid()}-{now()}"
 
 
 def check_writable(folder: Path) -> None:
