@@ -53,12 +53,17 @@ def _of(run: Run) -> Iterator[Counted]:
     for key in planned(run):
         suite, _, solver, model, _ = key
         name = Path(str(predictions)).stem if predictions else str(model or "")
-        row = rows.setdefault((suite, solver, str(model)), Counted(clean(f"{suite} {solver} {name}".strip())))
+        row = rows.setdefault((suite, solver, str(model)), Counted(clean(f"{suite} {_brief(solver)} {name}".strip())))
         row.attempts += 1
         verdict = (lines.get(key) or {}).get("verdict")
         if isinstance(verdict, dict):
             _count(row, verdict)
     yield from rows.values()
+
+
+def _brief(solver: str) -> str:
+    """The name of a file of answers says enough of who replays it."""
+    return solver.removeprefix("replay:predictions=").replace(".jsonl", "")
 
 
 def _count(row: Counted, verdict: dict[str, Any]) -> None:

@@ -57,6 +57,12 @@ def test_the_command_prints_it(run: Any, capsys: pytest.CaptureFixture[str]) -> 
     assert "44.4" in capsys.readouterr().out
 
 
+def test_a_file_of_answers_is_named_by_itself(build: Any) -> None:
+    label = "replay:predictions=output_gpt-4o_simp.jsonl"
+    run = build.run([(build.attempt(solver=label, model=""), _said(Outcome.RIGHT, True, True, True))])
+    assert [row.label for row in read([run.folder])] == ["rocm output_gpt-4o_simp"]
+
+
 def test_a_run_of_another_suite_is_refused(build: Any, verdict: Callable[..., Any]) -> None:
     run = build.run([(build.attempt("softmax"), replace(verdict(1.5), rules={}))])
     with pytest.raises(UsageError, match="only pytest suites/published records them"):
