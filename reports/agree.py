@@ -8,6 +8,7 @@ agreement nor disagreement. Every difference is named, with what both said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,13 +23,17 @@ from harness.verdict import Outcome, Stage
 from reports.records import Key, attempt_of, is_judged, latest, open_run, part, stages
 from reports.statistics import wilson
 from reports.table import Column, Table, clean, percent
+from reports.verify import WITHOUT_CODE
+from reports.verify_table import reason, words
 
 _HEAVIEST_FIRST = ("execution", "call", "outcome")
-_REASON = 160
-"""Characters of a reason, at most."""
 _NAME = 80
-_ON = ("device", "torch", "triton", "isolation")
-_EMPTY = (Outcome.NO_CODE, Outcome.CUT)
+_UNJUDGED = {
+    (True, False): "the first can't judge",
+    (False, True): "the second can't judge",
+    (True, True): "neither can judge",
+}
+"""By whether the first can't judge an attempt, and whether the second can't."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ class Agreement:
     second: Run
     pairs: list[Pair] = field(default_factory=list)
     """Judged in both, of the same source."""
-    unjudged: dict[str, int] = field(default_factory=lambda: {"the first": 0, "the second": 0, "either": 0})
-    """Attempts that only the first, only the second, or neither can judge."""
+    unjudged: Counter[str] = field(default_factory=Counter)
+    """Attempts by who can't judge them, in words."""
     other_source: list[Key] = field(default_factory=list)
 
     @property
@@ -89,16 +94,16 @@ def _sort_in(found: Agreement, pair: Pair) -> None:
     if _source(pair.first) != _source(pair.second):
         found.other_source.append(pair.key)
         return
-    lost = [verdict.get("outcome") == Outcome.UNSUPPORTED for verdict in (pair.first, pair.second)]
+    lost = (pair.first.get("outcome") == Outcome.UNSUPPORTED, pair.second.get("outcome") == Outcome.UNSUPPORTED)
     if any(lost):
-        found.unjudged["either" if all(lost) else "the first" if lost[0] else "the second"] += 1
+        found.unjudged[_UNJUDGED[lost]] += 1
     else:
         found.pairs.append(pair)
 
 
 def _source(verdict: Mapping[str, Any]) -> str:
     """Its digest; of an answer without code there may be none."""
-    return "" if verdict.get("outcome") in _EMPTY else str(verdict.get("digest"))
+    return "" if verdict.get("outcome") in WITHOUT_CODE else str(verdict.get("digest"))
 
 
 def table(found: Agreement) -> Table:
@@ -120,32 +125,26 @@ def table(found: Agreement) -> Table:
 
 def _facts(found: Agreement) -> Iterator[str]:
     for name, run in (("first", found.first), ("second", found.second)):
-        environment = part(run.about, "environment")
-        told = {each: clean(environment.get(each) or "unknown", _NAME) for each in _ON}
-        yield (
-            f"{name}: {clean(run.folder)}: {told['device']}, torch {told['torch']}, Triton {told['triton']}, isolation "
-            f"{told['isolation']}, harness {clean(run.about.get('harness') or 'unknown', _NAME)}"
-        )
+        version = clean(run.about.get("harness") or "unknown", _NAME)
+        yield f"{name}: {clean(run.folder)}: {words(part(run.about, 'environment'))}, harness {version}"
 
 
 def _columns(rows: Sequence[Pair]) -> tuple[Column, ...]:
     outcomes = [[clean(verdict.get("outcome"), _NAME) for verdict in (row.first, row.second)] for row in rows]
-    reasons = [[clean(verdict.get("reason") or "-", _REASON) for verdict in (row.first, row.second)] for row in rows]
     return (
         Column("attempt", tuple(clean(attempt_of(row.key).id, _NAME) for row in rows), text=True, names=True),
         Column("differs", tuple(row.differs for row in rows), text=True),
         Column("first\noutcome", tuple(first for first, _ in outcomes), text=True),
         Column("second\noutcome", tuple(second for _, second in outcomes), text=True),
-        Column("first reason", tuple(first for first, _ in reasons), text=True, elastic=True),
-        Column("second reason", tuple(second for _, second in reasons), text=True, elastic=True),
+        Column("first reason", tuple(reason(row.first) for row in rows), text=True, elastic=True),
+        Column("second reason", tuple(reason(row.second) for row in rows), text=True, elastic=True),
     )
 
 
 def _notes(found: Agreement) -> Iterator[str]:
-    for who, count in found.unjudged.items():
-        if count:
-            verb = "neither can judge" if who == "either" else f"{who} can't judge"
-            yield f"Not compared, {verb}: {count}."
+    for who in _UNJUDGED.values():
+        if found.unjudged[who]:
+            yield f"Not compared, {who}: {found.unjudged[who]}."
     if found.other_source:
         named = ", ".join(clean(attempt_of(key).id, _NAME) for key in found.other_source[:5])
         more = " and others" if len(found.other_source) > 5 else ""
@@ -159,9 +158,9 @@ def _sentence(found: Agreement) -> str:
         return "no attempt that both can judge"
     unlike = {name: kinds.count(name) for name in _HEAVIEST_FIRST}
     parts, alike = [], total
-    for name, words in zip(_HEAVIEST_FIRST, ("execution", "call as well", "the outcome as well"), strict=True):
+    for name, where in zip(_HEAVIEST_FIRST, ("execution", "call as well", "the outcome as well"), strict=True):
         alike -= unlike[name]
-        parts.append(f"on {words} {alike} ({percent(alike / total, *wilson(alike, total))} %)")
+        parts.append(f"on {where} {alike} ({percent(alike / total, *wilson(alike, total))} %)")
     right = sum(stages(each.first)[Stage.EXECUTION] and not each.differs for each in found.pairs)
     return f"of {total} attempts that both judge they agree {', '.join(parts)}; {right} are right in both"
 

@@ -29,7 +29,7 @@ from reports.table import clean
 SLACK = 0.01
 """By how much two judgements of one kernel may differ beyond what the intervals show, as a share: each times in
 processes of its own, with tensors in other places (MEASUREMENTS.md, "Where a percent comes from")."""
-_WITHOUT_CODE = (Outcome.NO_CODE.value, Outcome.CUT.value)
+WITHOUT_CODE = (Outcome.NO_CODE.value, Outcome.CUT.value)
 _ESCAPED = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 
 
@@ -51,7 +51,7 @@ class Recorded:
     @property
     def empty(self) -> bool:
         """Did the solver give nothing, so that there is nothing to judge?"""
-        nothing = self.verdict.get("outcome") in _WITHOUT_CODE and not self.verdict.get("digest")
+        nothing = self.verdict.get("outcome") in WITHOUT_CODE and not self.verdict.get("digest")
         return nothing and not (self.folder / "solution.py").exists()
 
     @cached_property

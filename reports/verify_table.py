@@ -61,22 +61,23 @@ def _columns(rows: list[tuple[Recorded, Found]]) -> tuple[Column, ...]:
         Column("outcome\nnow", tuple(_outcome(found) for _, found in rows), text=True),
         Column("recorded\nspeedup", tuple(table.ratio(*each) for each in before)),
         Column("speedup\nnow", tuple(table.ratio(*each) for each in now)),
-        Column("recorded reason", tuple(_reason(each.verdict) for each, _ in rows), text=True, elastic=True),
+        Column("recorded reason", tuple(reason(each.verdict) for each, _ in rows), text=True, elastic=True),
         Column("reason now", tuple(_reason_now(found) for _, found in rows), text=True, elastic=True),
     )
 
 
 def _facts(recount: Recount) -> tuple[str, ...]:
     about = recount.run.about
-    facts = [f"recorded: {_words(recount.recorded_on)}, harness {clean(about.get('harness') or 'unknown', _NAME)}"]
+    facts = [f"recorded: {words(recount.recorded_on)}, harness {clean(about.get('harness') or 'unknown', _NAME)}"]
     if recount.environment is not None:
-        facts.append(f"now: {_words(recount.environment)}, harness {__version__}")
+        facts.append(f"now: {words(recount.environment)}, harness {__version__}")
     if recount.seed is not None:
         facts.append(f"sample: {len(recount.chosen)} of {recount.of} attempts, --sample-seed={recount.seed}")
     return tuple(facts)
 
 
-def _words(environment: Mapping[str, Any]) -> str:
+def words(environment: Mapping[str, Any]) -> str:
+    """What was judged on, on one line."""
     told = {name: clean(environment.get(name) or "unknown", _NAME) for name in _ON if name != "driver"}
     driver = f", driver {clean(environment['driver'], _NAME)}" if environment.get("driver") else ""
     return f"{told['device']}{driver}, torch {told['torch']}, Triton {told['triton']}, isolation {told['isolation']}"
@@ -141,9 +142,10 @@ def _outcome(found: Found) -> str:
     return "not judged" if found.verdict is None else clean(found.verdict["outcome"], _NAME)
 
 
-def _reason(verdict: Mapping[str, Any]) -> str:
+def reason(verdict: Mapping[str, Any]) -> str:
+    """Of a verdict, as a cell."""
     return clean(verdict.get("reason") or "-", _REASON)
 
 
 def _reason_now(found: Found) -> str:
-    return _reason(found.verdict) if found.verdict is not None else clean(found.reason, _REASON)
+    return reason(found.verdict) if found.verdict is not None else clean(found.reason, _REASON)

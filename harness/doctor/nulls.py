@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from harness.judge.compare import Expected, compare, expect
-from harness.sandbox.candidate import Placed, Returned
+from harness.sandbox.answers import Placed, Returned
 from harness.task import Case, Inputs, Rng, Task
 
 Tensors = tuple[torch.Tensor, ...]

@@ -19,7 +19,7 @@ import torch
 
 from harness.device import Device, cache_folder, version_of
 from harness.judge.compare import Expected
-from harness.sandbox.candidate import Placed, Returned
+from harness.sandbox.answers import Placed, Returned
 from harness.task import Case, Task
 from harness.verdict import Accuracy
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from harness.dtypes import dtype_name
-from harness.sandbox.candidate import Foreign, Placed, Returned
+from harness.sandbox.answers import Foreign, Placed, Returned
 from harness.sandbox.wire import span
 from harness.task import Bound, Inputs, Task
 from harness.verdict import Outcome

@@ -11,7 +11,7 @@ import ast
 from dataclasses import dataclass
 
 from harness.judge.compare import Difference
-from harness.sandbox.candidate import Returned
+from harness.sandbox.answers import Returned
 from harness.sandbox.testimony import Testimony
 from harness.task import Task
 from harness.verdict import STAGE_OF, Outcome, Stage

@@ -10,7 +10,7 @@ LAUNCH_BOUND_US = 20.0
 
 @dataclass(frozen=True)
 class TimingLimits:
-    """Of one workload, but for the first."""
+    """Of one workload, but for how many of them are timed."""
 
     workloads: int | None = None
     """So many of a task's are timed; None: all."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from harness.sandbox.candidate import Placed, Scripted
+from harness.sandbox.answers import Placed, Scripted
 
 TOLERANCE = 1e-3
 """Absolute and relative, of GEAK-eval."""

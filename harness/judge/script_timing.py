@@ -27,8 +27,8 @@ from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
 from harness.judge.values import differ, holds_nan, says_something
+from harness.sandbox.answers import Workload
 from harness.sandbox.failed import CandidateFailed
-from harness.sandbox.scripted import Workload
 from harness.script import ScriptTask
 from harness.verdict import Outcome, Timing
 

@@ -23,7 +23,8 @@ from harness.judge.standing import Standing
 from harness.judge.trial import Scope, Trial
 from harness.judge.unsettled import Unsettled, unsettled
 from harness.judge.values import differ, says_something, tensors
-from harness.sandbox.candidate import CandidateProcess, Scripted
+from harness.sandbox.answers import Scripted
+from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.testimony import Testimony
 from harness.script import ScriptTask

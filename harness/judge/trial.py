@@ -24,7 +24,8 @@ from harness.judge.integrity import read_evidence, read_names, read_source
 from harness.judge.limits import spread
 from harness.judge.sides import Sides
 from harness.judge.stopwatch import Stopwatch
-from harness.sandbox.candidate import CandidateProcess, Returned
+from harness.sandbox.answers import Returned
+from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.testimony import Testimony
 from harness.sandbox.wire import room

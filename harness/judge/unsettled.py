@@ -16,7 +16,7 @@ import torch
 from harness.dtypes import dtype_name
 from harness.judge.compare import wrong_places
 from harness.judge.values import differ
-from harness.sandbox.candidate import Placed
+from harness.sandbox.answers import Placed
 from harness.task import Tolerance
 from harness.verdict import Outcome
 

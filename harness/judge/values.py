@@ -9,7 +9,7 @@ import torch
 
 from harness.dtypes import dtype_name
 from harness.judge.compare import Difference, values
-from harness.sandbox.candidate import Foreign, Placed
+from harness.sandbox.answers import Foreign, Placed
 from harness.task import Bound, Tolerance
 from harness.verdict import Outcome
 

@@ -14,10 +14,11 @@ from typing import Any, Self
 import torch
 
 from harness.sandbox import binaries
+from harness.sandbox.answers import Fired, Foreign, Placed, Profiled, Returned
 from harness.sandbox.failed import CandidateFailed, ended, failed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
-from harness.sandbox.scripted import Foreign, Placed, ScriptCalls, Scripted
+from harness.sandbox.scripted import ScriptCalls
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
 from harness.sandbox.testimony import Testimony, heard
 from harness.sandbox.wire import (
@@ -35,43 +36,12 @@ from harness.sandbox.wire import (
 from harness.task import Inputs
 from harness.verdict import Outcome
 
-__all__ = ["CandidateProcess", "Foreign", "Placed", "Scripted"]
 GRACE = 10.0
 """Seconds in which a warden reports the end of its candidate."""
 _SPIN = 0.02
 """Seconds for which the judge keeps its processor busy with waiting for what is timed, or stands before that."""
 _LEAST_SHARED, _KEPT_SHARED = 64 << 20, 256 << 20
 """Bytes of a GPU that one process shares with the judge: at least, and at most between workloads."""
-
-
-@dataclass(frozen=True)
-class Returned:
-    """What one call gave back, copied out of the shared memory."""
-
-    outputs: tuple[Any, ...]
-    """Tensors, or `Foreign` for what is no plain tensor."""
-    after: dict[int, torch.Tensor]
-    """Inputs as they were after the call, by position."""
-    launches: int = 0
-    operations: tuple[str, ...] = ()
-    configurations: tuple[str, ...] = ()
-    """What an autotuned kernel could choose from (interpreter)."""
-    moved: tuple[str, ...] = ()
-    """Tensors of floating-point values that went to the host: dtype and shape."""
-    outside: tuple[str, ...] = ()
-    """What was written outside of tensors, a sentence each (GPU)."""
-
-
-@dataclass(frozen=True)
-class Profiled:
-    """One call under the device's profiler."""
-
-    ran: list[tuple[str, float]]
-    """Name and µs of each kernel that ran on the device."""
-    launched: list[str]
-    """Names of those that Triton launched."""
-    compiled: dict[str, dict[str, int]]
-    """By name, what these take; see `harness.sandbox.witness`."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +56,6 @@ class Fresh:
     """Those whose state after a call is wanted."""
     results: list[int]
     """Bytes of each output."""
-
-
-@dataclass(frozen=True)
-class Fired:
-    """One block of calls."""
-
-    samples: list[float] | None
-    """Claimed µs of each call by device events; None on the interpreter."""
-    wall: float
-    """µs of all by the judge's clock, the device's sleep before them included."""
-    launched: float
-    """µs that the host took to launch them, as its process says."""
-    seen: Returned | None
-    """What was seen of all of them on the interpreter, with no outputs; else None."""
 
 
 @dataclass

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from harness.sandbox.answers import Foreign, Placed, Scripted, Workload
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.tree import DEEPEST
 from harness.sandbox.wire import WireBroken
@@ -15,45 +15,6 @@ from harness.verdict import Outcome
 
 MOST_KEPT = 8 << 30
 """Bytes of tensors that a script may keep."""
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """An output that could not be read: not a plain tensor, too large, or of an unknown dtype."""
-
-    kind: str
-    shape: tuple[int, ...] | None = None
-    dtype: str = ""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A tensor as the candidate returned it, with what only its process could see."""
-
-    tensor: torch.Tensor
-    device: str
-    aliased: bool = False
-
-
-@dataclass(frozen=True)
-class Scripted:
-    """What one run of a script kept."""
-
-    value: Any
-    """Lists, tuples, dictionaries by text, numbers, text, None, `Placed` tensors, and `Foreign` for all else."""
-    launches: int
-    """Of Triton kernels."""
-    printed: str
-    """Digest of what Python printed; empty if nothing."""
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One input of a published timed half."""
-
-    label: str
-    bytes: int
-    """Of its tensors."""
 
 
 class ScriptCalls:

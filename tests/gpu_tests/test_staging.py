@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from harness.judge.judge import Judge
-from harness.sandbox.candidate import CandidateProcess, Placed
+from harness.sandbox.answers import Placed
+from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.isolation import Limits
 from harness.sandbox.staging import DeviceArena, available
 from harness.task import Task

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.judge.compare import Difference, compare, expect, same_bits
-from harness.sandbox.candidate import Foreign, Placed, Returned
+from harness.sandbox.answers import Foreign, Placed, Returned
 from harness.task import Cost, Inputs, Task, grid
 from harness.verdict import Outcome
 

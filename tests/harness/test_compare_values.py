@@ -9,7 +9,7 @@ import torch
 
 from harness.dtypes import DTYPES
 from harness.judge.compare import compare, expect
-from harness.sandbox.candidate import Placed, Returned
+from harness.sandbox.answers import Placed, Returned
 from harness.task import TOLERANCE, Case, Rng, Task, Tolerance
 from harness.verdict import Outcome
 from tests.harness.test_compare_form import task

@@ -11,7 +11,7 @@ import torch
 from harness.judge.judge import Judge
 from harness.judge.published_rules import close
 from harness.judge.values import differ, says_something
-from harness.sandbox.candidate import Foreign, Placed, Scripted
+from harness.sandbox.answers import Foreign, Placed, Scripted
 from harness.script import PUBLISHED, ScriptTask
 from harness.task import case
 from harness.verdict import Outcome

@@ -11,7 +11,7 @@ import torch
 from harness.judge.compare import values, wrong_places
 from harness.judge.judge import Judge
 from harness.judge.unsettled import Unsettled, unsettled
-from harness.sandbox.candidate import Placed
+from harness.sandbox.answers import Placed
 from harness.script import PUBLISHED
 from harness.task import Bound
 from harness.verdict import Outcome, Verdict

@@ -55,7 +55,7 @@ def test_each_attempt_is_counted_where_it_belongs(found: Agreement) -> None:
     assert [each.key[1] for each in found.pairs if not each.differs] == ["alike", "no answer"]
     named = [(each.key[1], each.differs) for each in found.differing]
     assert named == [("wrong there", "execution"), ("runs here alone", "call"), ("fails otherwise", "outcome")]
-    assert found.unjudged == {"the first": 1, "the second": 1, "either": 1}
+    assert found.unjudged == {"the first can't judge": 1, "the second can't judge": 1, "neither can judge": 1}
     assert [key[1] for key in found.other_source] == ["other source"]
 
 
