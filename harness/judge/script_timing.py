@@ -42,6 +42,8 @@ MIN_ROUNDS = 8
 """Each has one call of both sides."""
 LONG, LONGEST = 0.05, 0.5
 """Seconds of a call on a GPU. What takes longer is timed in as few rounds as there may be, or not at all."""
+DOUBTS = 3
+"""Times that the reference is called again where a candidate differs from it."""
 SECONDS = 1.5
 """For the rounds of a workload, fewer where the limits say so."""
 
@@ -69,6 +71,8 @@ class ScriptTiming:
         self.flush = 0 if device.interpreted else flush_bytes(device)
         self.worst = 0.0
         """Error of what was compared on this workload, as a share of what is allowed."""
+        self.shift = 0
+        """What the last call's values were made with."""
 
     def timings(self) -> Iterator[Timing]:
         """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
@@ -226,6 +230,7 @@ class ScriptTiming:
         self, side: Side, shift: int, seconds: float, sides: dict[str, Side] | None = None
     ) -> tuple[float, float]:
         """One call on fresh values: (µs by its device's events, or else by the judge's clock; µs by that)."""
+        self.shift = shift
         with self.watch("new values"):
             side.process.renew(shift, seconds)
         ahead = 0.0
@@ -248,7 +253,19 @@ class ScriptTiming:
                 expected = self.reference.keep(offset, COMPARED, seconds)
             difference = self._differ(expected, self.candidate.keep(offset, COMPARED, seconds))
         if difference is not None:
+            self._doubt_reference(expected, offset)
             raise CandidateFailed(difference.outcome, difference.sentence)
+
+    def _doubt_reference(self, expected: object, offset: int) -> None:
+        """Where values differ: does the reference give its own again? Raises ReferenceFailed."""
+        own, seconds = self.shift, self.limits.call_seconds
+        for _ in range(DOUBTS):
+            with _reference():
+                for shift in (self._shift(), own):
+                    self._call(Side(self.reference), shift, seconds)
+                again = self.reference.keep(offset, COMPARED, seconds)
+            if self._differ(expected, again) is not None:
+                raise ReferenceFailed("it gives other values when it is called again")
 
     def _differ(self, expected: object, got: object) -> Difference | None:
         difference, error = differ(expected, got, self.task.tolerance, "what it gave")

@@ -171,7 +171,7 @@ class _Session(Scripts, Blocks):
             staging.prepare()
             self.hold = Hold()
         if before:
-            exec(compile(before, "stand-ins", "exec"), {"__name__": "stand_ins"})
+            exec(compile(before, "stand-ins", "exec", dont_inherit=True), {"__name__": "stand_ins"})
         spec = importlib.util.spec_from_file_location("candidate", self.path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -50,9 +50,10 @@ def _run_all_tests(names):
                 continue
             given = mark.args[0]
             keys = [each.strip() for each in given.split(",")] if isinstance(given, str) else list(given)
-            values = [each.values if hasattr(each, "marks") else each for each in mark.args[1]]
+            sets = list(mark.args[1])  # it may be an iterator
+            values = [each.values if hasattr(each, "marks") else each for each in sets]
             many = len(keys) > 1 or not isinstance(given, str)
-            plain = [not hasattr(each, "marks") for each in mark.args[1]]
+            plain = [not hasattr(each, "marks") for each in sets]
             yield [
                 dict(zip(keys, value if many or not unwrapped else (value,)))
                 for value, unwrapped in zip(values, plain)

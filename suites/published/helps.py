@@ -2,6 +2,9 @@
 
 own name         a test half that imports the solution from the solution's file finds it there already
 math library     AMD's own is exchanged for the device's: `triton.language.extra.libdevice` is whichever that is
+8-bit floats     AMD's formats without a negative zero are exchanged for those of other devices
+axis of a flip   where Triton no longer takes the last by default, it is named
+globals          where Triton no longer reads a global for its annotation, kernels may read any
 stand-ins        for modules and names that Triton has dropped, there before the solution is loaded, for any solution
 launch knobs     options of AMD's compiler are left out on other devices, which refuse them
 
@@ -25,6 +28,8 @@ _IMPORTS = (
     (re.compile(r"^(\s*from\s+triton\.language\.extra)\.hip(\.libdevice\s+import\b)", re.M), r"\1\2"),
     (re.compile(r"^(\s*from\s+triton\.language\.extra)\.hip(\s+import\s+libdevice\b)", re.M), r"\1\2"),
 )
+_FLOATS = re.compile(r"(?<![\w])(float8_e4m3fn|float8_e5m2)(?:fn)?uz\b")
+_FLIP = re.compile(r"(?<![\w.])((?:tl|triton\.language)\.flip\()(\w+)(\))")
 _CHAIN = re.compile(r"(?<![\w.])(?:tl|triton\.language)\.extra\.hip\.libdevice\.")
 _STAND_INS = {
     "triton.ops.matmul_perf_model": """
@@ -65,8 +70,31 @@ class _AttrsDescriptor(dict):
 if not hasattr(triton.backends.compiler, "AttrsDescriptor"):
     triton.backends.compiler.AttrsDescriptor = _AttrsDescriptor
 """,
+    "triton.compiler.ASTSource": """
+import inspect
+
+import triton.compiler
+
+
+class _ASTSource(triton.compiler.ASTSource):
+    def __init__(self, fn, signature, constants=None, attrs=None, constexprs=None):
+        constants = constexprs or constants or {}
+        kinds = {**{name: "constexpr" for name in constants if isinstance(name, str)}, **signature}
+        signature = {name: kinds[name] for name in fn.arg_names if name in kinds}
+        super().__init__(fn, signature, constants, attrs)
+
+
+if "constants" not in inspect.signature(triton.compiler.ASTSource).parameters:
+    triton.compiler.ASTSource = _ASTSource
+""",
 }
 """By the module, or the name in one, that is imported."""
+_GLOBALS = """
+import os
+
+os.environ["TRITON_ALLOW_NON_CONSTEXPR_GLOBALS"] = "1"
+"""
+"""Kernels may read a global that is annotated as `constexpr`, and any other."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +116,18 @@ def helped(text: str, name: str = "") -> Helped:
     mapped = _device_math(own)
     if mapped != own:
         helps.append("AMD's math library: the device's own")
+    if torch.version.hip is None and (floats := _FLOATS.sub(r"\1", mapped)) != mapped:
+        helps.append("AMD's 8-bit floats: those of other devices")
+        mapped = floats
+    flipped = _FLIP.sub(r"\1\2, len(\2.shape) - 1\3", mapped)
+    if flipped != mapped:
+        helps.append("`flip` without an axis: along the last")
+    mapped = flipped
     stand_ins = {name: _STAND_INS[name] for name in sorted(set(_imported(mapped)) & set(_STAND_INS))}
-    helps += [f"{name} is gone from Triton: a stand-in" for name in stand_ins]
+    helps += [f"{name} is gone from Triton, or takes other arguments: a stand-in" for name in stand_ins]
+    if _annotated(mapped):
+        stand_ins["globals"] = _GLOBALS
+        helps.append("a global that is annotated as constexpr is no longer read by kernels: they may read any")
     if torch.version.hip is None:
         mapped, dropped = _without_knobs(mapped)
         if dropped:
@@ -126,6 +164,18 @@ def _imported(text: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def _annotated(text: str) -> bool:
+    """Has it a global that is annotated as a constant of kernels, and is none?"""
+    tree = _parsed(text)
+    return any(
+        isinstance(node, ast.AnnAssign)
+        and ast.unparse(node.annotation).endswith("constexpr")
+        and node.value is not None
+        and "constexpr" not in ast.unparse(node.value)
+        for node in (tree.body if tree else ())
+    )
 
 
 def _without_knobs(text: str) -> tuple[str, list[str]]:

@@ -102,6 +102,23 @@ def test_what_can_not_be_timed_is_right_without_a_time(judge: Judge, name: str) 
     assert verdict.outcome is Outcome.RIGHT and not verdict.timings and verdict.speedup is None, verdict.reason
 
 
+TURNS = """
+
+_times = []
+
+def scale(x, by):
+    _times.append(x.numel())
+    return _work(x, by + 0.1 * (x.numel() == 70 and _times.count(70) == 4))
+"""
+
+
+def test_a_reference_that_differs_from_itself_later_times_nobody(judge: Judge) -> None:
+    """Its first three calls agree, the fourth is held against a solution: where they differ, it is called once more."""
+    turning = KERNEL.replace("def scale", "def _work") + TURNS
+    verdict = judge.judge(timed(reference=turning), KERNEL)
+    assert verdict.outcome is Outcome.RIGHT and not verdict.timings, verdict.reason
+
+
 def test_what_works_in_place_is_compared_by_its_inputs(judge: Judge) -> None:
     half = TIMED.replace("(lambda: scale(x, 3.0)), [x]", "(lambda: doubled(x)), {'x': x, 'n': 3}")
     head = KERNEL + "\ndef doubled(x):\n    x.copy_(scale(x, {by}))\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,47 @@ def test_dropped_modules_have_stand_ins_and_others_have_none() -> None:
     assert len(helped(old).stand_ins) == 2
     assert helped("import no_such_module\n").stand_ins == {}
     assert helped("this is (no Python").helps == ()
+
+
+OLD_SOURCE = """
+import triton
+import triton.language as tl
+from triton.backends.compiler import AttrsDescriptor, GPUTarget
+from triton.compiler import ASTSource
+
+SIZE: tl.constexpr = 8
+
+@triton.jit
+def _reversed(x_ptr, n: tl.constexpr):
+    at = tl.arange(0, n)
+    x = tl.load(x_ptr + at)
+    tl.store(x_ptr + at, tl.flip(x) * SIZE)
+
+attrs = AttrsDescriptor.from_hints({0: 16})
+source = ASTSource(fn=_reversed, signature={"x_ptr": "*fp32"}, attrs=attrs, constants={"n": 16})
+size = len(triton.compile(src=source, target=GPUTarget("cuda", 90, 32)).asm["ptx"])
+"""
+
+
+def test_what_triton_took_otherwise_once_compiles(tmp_path: Path) -> None:
+    """In a process of its own, for a GPU that need not be there: a flip without an axis, a global annotated as
+    constexpr, a source with `constants`. None of it does without the help."""
+    ran = {}
+    for name in ("as published", "helped"):
+        found = helped(OLD_SOURCE)
+        (tmp_path / "old.py").write_text(OLD_SOURCE if name == "as published" else found.text)
+        before = "" if name == "as published" else "\n".join(found.stand_ins.values())
+        call = f"{before}\nimport old\nprint('size', old.size)"
+        ran[name] = subprocess.run([sys.executable, "-c", call], cwd=tmp_path, capture_output=True, text=True)
+    assert ran["as published"].returncode == 1
+    assert ran["helped"].stdout.startswith("size "), ran["helped"].stderr
+    assert len(found.helps) == 4 and len(found.stand_ins) == 3, found.helps
+
+
+def test_8_bit_floats_are_the_devices_own() -> None:
+    found = helped("import torch\na, b = torch.float8_e4m3fnuz, 'e5m2fnuz'\nc = torch.float8_e5m2fnuz\n")
+    assert found.text == "import torch\na, b = torch.float8_e4m3fn, 'e5m2fnuz'\nc = torch.float8_e5m2\n"
+    assert found.helps == ("AMD's 8-bit floats: those of other devices",)
 
 
 def test_a_task_that_needs_help_runs_and_its_record_says_so(

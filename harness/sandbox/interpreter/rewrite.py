@@ -381,7 +381,7 @@ def rewritten(function: FunctionType, support: ModuleType) -> Callable[..., Any]
     outer = _function("__closure__", cells_of, [new])
     module = ast.fix_missing_locations(ast.Module([outer], []))
     ast.increment_lineno(module, first - 1)
-    code = compile(module, function.__code__.co_filename, "exec")
+    code = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
     inner = _inner_code(code, node.name)
     function.__globals__[SUPPORT] = support
     result = FunctionType(
