@@ -32,7 +32,7 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
     timing = INTERPRETED if device.interpreted else TimingLimits()
     if options.timing_width is not None:
         timing = replace(timing, width=options.timing_width)
-    timing = replace(timing, workloads=options.timed_workloads)
+    timing = replace(timing, workloads=options.timed_workloads, processes=options.timing_processes or 1)
     limits = isolation.Limits()
     if options.memory_limit:
         limits = replace(limits, memory=int(options.memory_limit * (1 << 30)))

@@ -24,7 +24,7 @@ _FREE = ("model_cache", "model_cache_file")
 _SWITCHES = ("unguarded", "sanitizer", "no_timing", "ray_solve")
 _POSITIVE = (
     "samples iterations early_stop_threshold max_evaluations max_tokens max_dollars max_seconds stage_timeout "
-    "call_timeout timing_timeout memory_limit timing_width timed_workloads concurrency judges"
+    "call_timeout timing_timeout memory_limit timing_width timing_processes timed_workloads concurrency judges"
 )
 
 
@@ -57,6 +57,7 @@ class Options:
     timing_timeout: float | None = None
     memory_limit: float | None = None
     timing_width: float | None = None
+    timing_processes: int | None = None
     timed_workloads: int | None = None
     isolation: str | None = None
     unguarded: bool | None = None
@@ -78,7 +79,7 @@ class Options:
         "solver model base_url model_option model_profile model_cache model_cache_file samples iterations "
         "early_stop_threshold device seed predictions extractor max_evaluations "
         "max_tokens max_dollars max_seconds stage_timeout call_timeout timing_timeout memory_limit "
-        "timing_width timed_workloads isolation unguarded sanitizer no_timing"
+        "timing_width timing_processes timed_workloads isolation unguarded sanitizer no_timing"
     )
 
     @classmethod
@@ -114,6 +115,8 @@ class Options:
                 raise UsageError("--unguarded gives no isolation at all: leave it out, or --isolation")
         if self.no_timing and self.timed_workloads is not None:
             raise UsageError("--no-timing times no workload: leave --timed-workloads out")
+        if self.no_timing and self.timing_processes is not None:
+            raise UsageError("--no-timing times nothing: leave --timing-processes out")
         at_once = self.many > 1 or self.devices is not None or self.engine == "ray"
         if alone and self.judges is not None and not at_once:
             raise UsageError("--judges: attempts run one at a time: add --concurrency=N, or leave it out")

@@ -106,6 +106,7 @@ _OPTIONS: tuple[tuple[str, Any, str, str], ...] = (
     ),
     ("--no-timing", bool, "", "call and execution alone: who is right in the checks is not timed"),
     ("--timing-width", float, "X", "stop timing when the speedup's interval is ± this share (0.01)"),
+    ("--timing-processes", int, "N", "time short workloads in up to N pairs of processes: they differ (1)"),
     ("--timed-workloads", int, "N", "time so many of each task's workloads, spread over them (all)"),
     ("--summary", Path, "FILE", "append a short page in Markdown to FILE, for CI: --summary=$GITHUB_STEP_SUMMARY"),
     ("--checkout", list, "PATH", "a checkout of a published suite, for suites/published (may be given again)"),

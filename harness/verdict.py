@@ -146,6 +146,8 @@ class Timing:
     """What it launched, the longest first (GPU)."""
     doubt: str = ""
     """What the judge's clock says against the claims, and the device was too busy to prove."""
+    processes: int = 1
+    """Pairs of processes that it was timed in; the samples of one follow those of another."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ COLUMNS: dict[str, str] = {
 OPTIONS = (
     *("max_evaluations", "max_tokens", "max_dollars", "max_seconds", "iterations", "early_stop_threshold"),
     *("model_profile", "model_option", "predictions", "stage_timeout", "memory_limit", "timing_width"),
-    *("no_timing", "timed_workloads"),
+    *("no_timing", "timed_workloads", "timing_processes"),
 )
 """Options of the command that make other attempts of the same solver and model."""
 

@@ -21,7 +21,10 @@ from reports.records import part
 from reports.table import clean
 from reports.verify import Found, Recorded, Recount
 
-_LIMITS = ("stage_timeout", "call_timeout", "timing_timeout", "memory_limit", "timing_width", "timed_workloads")
+_LIMITS = (
+    *("stage_timeout", "call_timeout", "timing_timeout", "memory_limit"),
+    *("timing_width", "timing_processes", "timed_workloads"),
+)
 """Options of a run that its judges had, and that those of the recount get."""
 
 

@@ -1,6 +1,7 @@
 """All that needs a GPU, in one command: `python -m tests.gpu`. Prints a short table last.
 
     python -m tests.gpu [PART …] [--device=cuda:1] [--only=EXPRESSION] [--seconds=570] [--width=0.005]
+                        [--processes=8]
     python -m tests.gpu mutants checks / limits geak        on two GPUs: each has its parts, one after the other
 
 Parts: `tests` (those marked `gpu`), `exploits` (the corpus), `mutants`, `checks` and `limits` (the doctor on suite
@@ -9,8 +10,8 @@ and watching), `throughput` and `soak` (`tests.throughput`, `tests.soak`; a numb
 `throughput-all:368` is judged by all GPUs), `published` (the references of all checkouts that lie in `.checkouts/`),
 `answers:NAME` (the published file of answers of that name in one of them), and any solver (suite rocm judged with it).
 `cost1/2` and `cost2/2`, `geak1/2` and `geak2/2` are halves, for two GPUs. By default tests, exploits, mutants, checks,
-limits, reference, nop and geak. `--only` chooses tasks as pytest's `-k` does, `--width` is pytest's `--timing-width`
-for solvers.
+limits, reference, nop and geak. `--only` chooses tasks as pytest's `-k` does, `--width` and
+`--processes` are pytest's `--timing-width` and `--timing-processes` for solvers.
 
 Records go to OUT (environment variable) or `runs/`; what is recorded there already, by a command that was cut short, is
 continued. After `--seconds` all that still runs is interrupted, and what was found by then is told.
@@ -84,7 +85,7 @@ class Ended:
     """Of its output."""
 
 
-def parts(names: list[str], device: str, out: Path, only: str, width: str = "") -> list[Part]:
+def parts(names: list[str], device: str, out: Path, only: str, timing: tuple[str, ...] = ()) -> list[Part]:
     """The commands for the parts that were asked for."""
     found: list[Part] = []
     for name in names:
@@ -117,8 +118,7 @@ def parts(names: list[str], device: str, out: Path, only: str, width: str = "") 
         else:
             solver = name[:-3] if name.endswith(("1/2", "2/2")) else name
             chosen = _tests(name.removeprefix(solver), solver)
-            narrow = (f"--timing-width={width}",) if width else ()
-            run = (*chosen, f"--solver={solver}", "--benchmark-disable", *narrow, "-k", only)
+            run = (*chosen, f"--solver={solver}", "--benchmark-disable", *timing, "-k", only)
             good = (0,) if name == "reference" else (0, 1)
             found.append(Part(f"run-{name}", (*run, f"--devices={device}", *common[1:]), out, good))
     return found
@@ -173,10 +173,8 @@ def main(arguments: list[str]) -> int:
     lanes = [lane.split() for lane in " ".join(names or DEFAULT).split(" / ")]
     first = int(re.sub(r"\D", "", options.get("device", "cuda:0")) or 0)
     kind = options.get("device", "cuda").partition(":")[0]
-    plans = [
-        parts(lane, f"{kind}:{first + n}", out, options.get("only", ""), options.get("width", ""))
-        for n, lane in enumerate(lanes)
-    ]
+    timing = tuple(f"--timing-{name}={options[name]}" for name in ("width", "processes") if name in options)
+    plans = [parts(lane, f"{kind}:{first + n}", out, options.get("only", ""), timing) for n, lane in enumerate(lanes)]
 
     def work(plan: list[Part]) -> list[Ended]:
         return [run(part, end) for part in plan if time.monotonic() < end - 5]

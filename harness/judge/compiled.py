@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,14 @@ class Compiled:
             with self._opened(each) as fd:
                 if fd is not None:
                     process.give(fd, SECONDS)
+
+    def hand(self, piece: bytes, process: CandidateProcess) -> None:
+        """Let a process of the same source find a piece that was not kept."""
+        if piece:
+            with tempfile.TemporaryFile() as file:
+                file.write(piece)
+                file.flush()
+                process.give(file.fileno(), SECONDS)
 
     def take(self, source: str, process: CandidateProcess) -> bytes:
         """What is worth keeping of a process, once it was judged: nothing of a source that is known already."""

@@ -167,7 +167,7 @@ class Judge:
                         piece = self.compiled.take(source, process)
                 finally:
                     with trial.watch("end"):
-                        trial.testimony = trial.excuse(process.testify())
+                        trial.testimony = trial.excuse(process.testify().joined(trial.testimony))
             found = Finding(Outcome.RIGHT, trial.praise())
         except CandidateFailed as failure:
             found = Finding(failure.outcome, failure.reason, failure.detail)
@@ -219,6 +219,11 @@ class Judge:
             return process
         while len(self._references) >= self.limits.references:
             self._references.pop(next(iter(self._references))).close()
+        self._references[task.digest] = process = self.another_reference(task)
+        return process
+
+    def another_reference(self, task: Task) -> CandidateProcess:
+        """One more process of the reference, the caller's to close."""
         process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
         try:
             self.compiled.give(task.reference, process)
@@ -226,7 +231,6 @@ class Judge:
         except CandidateFailed as failure:
             process.close()
             raise InfrastructureError(f"the reference of {task.name} can't be loaded: {failure.reason}") from failure
-        self._references[task.digest] = process
         return process
 
     def keep_reference(self, task: Task) -> None:

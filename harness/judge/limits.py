@@ -18,6 +18,8 @@ class TimingLimits:
     width: float = 0.01
     """Stop when half the interval's width, relative to the speedup, is below this, or below what the device's clock can
     tell apart: more rounds do not help there. For calls bound by their launch (`LAUNCH_BOUND_US`), twice that."""
+    processes: int = 1
+    """A workload is timed in up to so many pairs of processes; see `harness.judge.pairs`."""
     min_rounds: int = 6
     max_rounds: int = 60
     spare: int = 4

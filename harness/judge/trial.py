@@ -21,7 +21,8 @@ from harness.judge.accuracy import Measured
 from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.flush import give_back
 from harness.judge.integrity import read_evidence, read_names, read_source
-from harness.judge.limits import spread
+from harness.judge.limits import TimingLimits, spread
+from harness.judge.pairs import limits_for_more, merged, pairs_wanted
 from harness.judge.sides import Sides
 from harness.judge.stopwatch import Stopwatch
 from harness.sandbox.answers import Returned
@@ -155,41 +156,75 @@ class Trial:
         try:
             with self.watch("reference"):
                 reference = judge.reference_process(self.task)
-            self._time_workloads(process, reference)
+            self._time_workloads(Sides(reference, process))
             with self.watch("keeping"):
                 judge.keep_reference(self.task)
+            self._time_elsewhere(process)
         finally:
             self.timing_seconds = time.monotonic() - begin
 
-    def _time_workloads(self, process: CandidateProcess, reference: CandidateProcess) -> None:
+    def _time_workloads(self, sides: Sides) -> None:
         judge = self.judge
         there = self.task.timed(judge.device.interpreted)
         for case in (there[number] for number in spread(len(there), judge.timing.workloads)):
-            rng = random.Random(self._seed(case, "timing"))
             try:
-                with self._memory_for(case):
-                    with self.watch("inputs"):
-                        inputs = self.task.make_inputs(case, Rng(self._seed(case, "timed inputs"), judge.device.torch))
-                    sides = Sides(reference, process)
-                    timed = timing.time_workload(
-                        self.task,
-                        case,
-                        inputs,
-                        sides,
-                        judge.device,
-                        judge.peaks,
-                        judge.timing,
-                        rng,
-                        self.watch,
-                    )
-                    inputs.clear()
-            except CandidateFailed:
-                self.failed_on = case.id
-                raise
+                self.timings.append(self._timed(case, sides, judge.timing, ""))
             except InfrastructureError:
                 judge.drop_reference(self.task)
                 raise
-            self.timings.append(timed)
+
+    def _time_elsewhere(self, process: CandidateProcess) -> None:
+        """In other pairs of processes, what one pair does not tell well enough."""
+        limits = self.judge.timing
+        wanted = [pairs_wanted(each, limits) for each in self.timings]
+        if max(wanted, default=1) == 1:
+            return
+        found = [[each] for each in self.timings]
+        cases = {case.id: case for case in self.task.timed(self.judge.device.interpreted)}
+        with self.watch("other processes"):
+            piece = self.judge.compiled.take(self.source, process)
+        for number in range(1, max(wanted)):
+            with self._another_pair(piece) as sides:
+                for pairs, timings in zip(wanted, found, strict=True):
+                    if pairs > number:
+                        case, less = cases[timings[0].workload], limits_for_more(limits, pairs)
+                        timings.append(self._timed(case, sides, less, f" {number}"))
+        self.timings = [merged(timings) for timings in found]
+
+    @contextmanager
+    def _another_pair(self, piece: bytes) -> Iterator[Sides]:
+        """Fresh processes of reference and candidate."""
+        judge = self.judge
+        with ExitStack() as stack:
+            with self.watch("other processes"):
+                reference = judge.another_reference(self.task)
+                stack.callback(reference.close)
+                process = stack.enter_context(CandidateProcess(judge.parent, judge.limits.sandbox, judge.device.torch))
+                stack.callback(lambda: self._hear(process))
+                judge.compiled.give(self.source, process)
+                judge.compiled.hand(piece, process)
+                process.load(self.source, self.task.entry_point, judge.limits.stage_seconds)
+            yield Sides(reference, process)
+
+    def _hear(self, process: CandidateProcess) -> None:
+        self.testimony = self.testimony.joined(process.testify())
+
+    def _timed(self, case: Case, sides: Sides, limits: TimingLimits, use: str) -> Timing:
+        """One workload in one pair of processes, on inputs made for that `use`."""
+        judge, rng = self.judge, random.Random(self._seed(case, f"timing{use}"))
+        try:
+            with self._memory_for(case):
+                with self.watch("inputs"):
+                    seed = self._seed(case, f"timed inputs{use}")
+                    inputs = self.task.make_inputs(case, Rng(seed, judge.device.torch))
+                timed = timing.time_workload(
+                    self.task, case, inputs, sides, judge.device, judge.peaks, limits, rng, self.watch
+                )
+                inputs.clear()
+                return timed
+        except CandidateFailed:
+            self.failed_on = case.id
+            raise
 
     @contextmanager
     def _memory_for(self, case: Case) -> Iterator[None]:

@@ -13,6 +13,15 @@ class Testimony:
     suspicious: tuple[str, ...] = ()
     torch: tuple[str, ...] = ()
 
+    def joined(self, other: Testimony) -> Testimony:
+        """Of two processes of one candidate: each sentence once."""
+        return Testimony(
+            *(
+                tuple(dict.fromkeys((*getattr(self, kind), *getattr(other, kind))))
+                for kind in ("cheating", "suspicious", "torch")
+            )
+        )
+
 
 def heard(lines: list[str]) -> Testimony:
     """The lines by their kind; what is no such line was written by somebody else."""
