@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import secrets
 import time
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from harness.engine.once import Once
 from harness.errors import BudgetSpent, InfrastructureError
 from harness.judge.judge import Judge
 from harness.run import Attempt, Record, Run, Spent, now
+from harness.script import ScriptTask
 from harness.solver import Budget, Model, Solution, Solver, TaskView
 from harness.task import Task
 from harness.verdict import Outcome, Verdict
@@ -86,6 +88,9 @@ class Setting:
     """Digest of the environment."""
     seed: int | None
     """`--seed`: makes inputs and solvers' choices repeatable; None: fresh and secret."""
+    secret: int = field(default_factory=lambda: secrets.randbits(48), repr=False)
+    """From which the seeds of script tasks come, where there is no other: answers to one task are held against the same
+    values (`harness.judge.kept`). What a solver asks about while it works has seeds of its own."""
     once: Once = field(default_factory=Once)
     """What was judged by this command, and need not be again."""
 
@@ -131,7 +136,9 @@ def _perform_once(
             # By number within the attempt, so that a resumed attempt goes on with the seeds that it would have had.
             return setting.judge.judge(task, source, seed=_derived(setting.seed, attempt.id, bench.judgements))
         key = (kind, task.digest, Solution(source).digest)
-        verdict, of = setting.once.judge(key, attempt.id, lambda: setting.judge.judge(task, source))
+        shared = kind == "grade" and isinstance(task, ScriptTask)
+        seed = _derived(setting.secret, task.digest, 0) if shared else None
+        verdict, of = setting.once.judge(key, attempt.id, lambda: setting.judge.judge(task, source, seed))
         if kind == "grade" and of != attempt.id:
             same_as = of
         return verdict

@@ -27,8 +27,9 @@ class NamedSolver:
     options: dict[str, str]
 
 
-def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judge:
-    """A judge with the limits that the options set; candidates never see what is `hidden`."""
+def make_judge(options: Options, device: Device, hidden: Iterable[Path], values: Path | None = None) -> Judge:
+    """A judge with the limits that the options set; candidates never see what is `hidden`. `values`: a folder for what
+    references keep, of one command."""
     timing = INTERPRETED if device.interpreted else TimingLimits()
     if options.timing_width is not None:
         timing = replace(timing, width=options.timing_width)
@@ -50,6 +51,7 @@ def make_judge(options: Options, device: Device, hidden: Iterable[Path]) -> Judg
         sanitizer=bool(options.sanitizer),
         timed=not options.no_timing,
         compiled=folder,
+        values=values,
     )
     return Judge(device, judging, hidden)
 

@@ -9,6 +9,8 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -19,7 +21,7 @@ from typing import Any
 from harness import registry
 from harness.attempt import Setting, perform, shows_examples, uses_model, view, wants_reference
 from harness.description import Described, of_this_command
-from harness.device import Device, find_device, find_devices
+from harness.device import Device, cache_folder, find_device, find_devices
 from harness.engine.ahead import Ahead, Notice
 from harness.engine.cluster import ClusterJudges, on_cluster
 from harness.engine.judges import MANY, Judges, shared, usual
@@ -30,11 +32,13 @@ from harness.engine.solving import OnCluster
 from harness.errors import InfrastructureError, UsageError
 from harness.judge import sanitizer
 from harness.judge.judge import Judge
+from harness.judge.kept import new_folder
 from harness.named import NamedSolver, make_judge, named_model, named_solvers
 from harness.options import Options
 from harness.run import Attempt, Record, Run
 from harness.sandbox import isolation
 from harness.sandbox.levels import UNGUARDED
+from harness.script import ScriptTask
 from harness.solver import Model, Solver
 from harness.suite import Suite, load_suites
 from harness.task import Task
@@ -70,7 +74,9 @@ class Session:
         self._run: Run | None = None
         self._folder = self.earlier.folder if self.earlier is not None else None
         self._done: dict[str, Record] = {}
-        self._once = Once()
+        self._once, self._secret = Once(), secrets.randbits(48)
+        self._values: Path | None = None
+        """Folder of what references of script tasks kept, until the command ends."""
         self._failed: dict[str, InfrastructureError] = {}
         self._check_solvers()
         self._described = Described(self.options, self.suites, self.solvers, self.model)
@@ -132,9 +138,9 @@ class Session:
         if attempt.id in self._failed:
             raise self._failed[attempt.id]
         if attempt.id not in self._done:
-            digest, budget = self.environment["digest"], self.options.budget
+            options, digest, seeds = self.options, self.environment["digest"], (self.options.seed, self._secret)
             setting = Setting(
-                self.judge, self.device, self._run, self.model, budget, digest, self.options.seed, self._once
+                self.judge, self.device, self._run, self.model, options.budget, digest, *seeds, self._once
             )
             try:
                 if self.options.many > 1:
@@ -154,10 +160,17 @@ class Session:
     def _record_ahead(self, attempt: Attempt, setting: Setting, notice: Notice | None) -> Record:
         """Of many attempts at once: all that are planned begin with the first that is asked for."""
         if self._ahead is None:
-            owed = [each for each in self._plan if each.id not in self._done]
+            owed = self._in_turn([each for each in self._plan if each.id not in self._done])
             self._ahead = Ahead(owed, lambda each, tell: self._perform(each, setting, tell), self.options.many)
         ahead = self._ahead
         return ahead.result(attempt, lambda: notice(str(self._progress(ahead))) if notice is not None else None)
+
+    def _in_turn(self, owed: list[Attempt]) -> list[Attempt]:
+        """The order in which they begin. All answers to one script task would wait for what has to be found out of it
+        once: there each solver's come after another's, whatever the task."""
+        turn = {each.label: number for number, each in enumerate(self.solvers)}
+        scripts = {suite.name for suite in self.suites if any(isinstance(task, ScriptTask) for task in suite.tasks)}
+        return sorted(owed, key=lambda each: (each.sample, turn[each.solver]) if each.suite in scripts else (0, 0))
 
     def _progress(self, ahead: Ahead[Record]) -> Progress:
         """How far the command is."""
@@ -180,7 +193,9 @@ class Session:
         """The judge of this process, or the judges that attempts share, started when first needed."""
         if self._judge is None:
             hidden = [suite.folder for suite in self.suites] + ([self._folder] if self._folder else [])
-            alone = make_judge(self.options, self.device, hidden)
+            if any(isinstance(task, ScriptTask) for suite in self.suites for task in suite.tasks):
+                self._values = new_folder(cache_folder())
+            alone = make_judge(self.options, self.device, hidden, self._values)
             folders = tuple(suite.folder for suite in self.suites)
             many = self.options.many > 1
             judge = shared(self.devices, alone.limits, hidden, folders, self._judges) if many else alone
@@ -219,6 +234,8 @@ class Session:
         self.stop()
         if isinstance(self._judge, Judge):
             self._judge.close()
+        if self._values is not None:
+            shutil.rmtree(self._values, ignore_errors=True)
 
     def header(self) -> list[str]:
         """What stands above a run: suite and version, device, versions, isolation, solvers, model."""

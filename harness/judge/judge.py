@@ -28,6 +28,7 @@ from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import sanitizer
 from harness.judge.compiled import DRIVER, Compiled
 from harness.judge.integrity import Finding, weigh
+from harness.judge.kept import Kept
 from harness.judge.limits import INTERPRETED, TimingLimits
 from harness.judge.script_trial import ScriptTrial
 from harness.judge.standing import Standings
@@ -46,6 +47,9 @@ MEMORY_POOL = 0.25
 """Share of a device's memory that workloads may take which are compiled and called outside of the lease. The rest is
 for the blocks that are timed, for oracles, and for what every process takes that uses a device at all. Memory that runs
 out all the same is no verdict: the candidate is judged again with the pool to itself."""
+ONE_QUEUE = {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}
+"""Of candidates that nobody times: with one queue of work to the device instead of eight, a context is made in a third
+of the time, and the driver makes one at a time."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class JudgeLimits:
     compiled: Path | None = None
     """Folder in which what Triton compiles on a GPU is kept by content; None: nothing is kept, as where nobody looks
     what candidates do."""
+    values: Path | None = None
+    """Folder in which what references of script tasks kept is shared by the judges of one command; None: it is not."""
     references: int = 1
     """Tasks judged last whose reference's process is kept: more than one where attempts take turns."""
 
@@ -83,15 +89,15 @@ class Judge:
         self.timing = replace(clock, watched=limits.guarded)
         self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))
         self.compiled = Compiled(self.limits.compiled if limits.guarded else None, device)
-        hidden = [*hidden, *([self.compiled.folder] if self.compiled.folder is not None else [])]
-        self.parent = WarmParent(
-            interpreted=device.interpreted, hidden=hidden, variables=device.visibility(os.environ), at_most=most
-        )
+        hidden = [*hidden, *(each for each in (self.compiled.folder, self.limits.values) if each is not None)]
+        variables = {**device.visibility(os.environ), **({} if self.limits.timed else ONE_QUEUE)}
+        self.parent = WarmParent(interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most)
         self._peaks: Peaks | None = None
         self._started, self._places = False, ExitStack()
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
         self.standings = Standings(self.compiled.folder)
+        self.kept = Kept(self.limits.values, device.torch)
 
     def __enter__(self) -> Judge:
         return self

@@ -23,8 +23,8 @@ PROCESS_US = 0.25
 
 def pairs_wanted(timing: Timing, limits: TimingLimits) -> int:
     """In how many pairs a workload is timed, by how long it took in the first: so many that the standard deviation of
-    what is left comes to half the wanted width, but two where more than one may be, and for calls bound by their launch,
-    and no more than there may be."""
+    what is left comes to half the wanted width, but no more than there may be, and two at least if there may; two, too,
+    for calls that are bound by their launch."""
     if limits.processes == 1:
         return 1
     if timing.clock != "device":

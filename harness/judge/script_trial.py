@@ -27,6 +27,7 @@ from harness.sandbox.answers import Scripted
 from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.testimony import Testimony
+from harness.sandbox.tripwire import STARTED_PROCESS
 from harness.script import ScriptTask
 from harness.task import Case, Task
 from harness.verdict import Outcome, Verdict
@@ -82,7 +83,7 @@ class ScriptTrial(Trial):
         self._load(process)
         with self.watch("calls"):
             ran = self._run(process, seed, self.judge.limits.stage_seconds)
-        right = standing.runs and EXECUTION[self.task.rule](self._expected(seed), ran)
+        right = standing.runs and EXECUTION[self.task.rule](self._wanted(seed), ran)
         self.rules |= {"paper call": True, "paper execution": right}
         raise _unsupported(standing.reason)
 
@@ -151,11 +152,14 @@ class ScriptTrial(Trial):
 
     def _doubt_reference(self, seed: int, expected: Scripted, open_values: Unsettled) -> None:
         """Where values differ: does the reference give its own again?"""
+        if self.judge.kept.confirmed(self.task.digest, seed):
+            return
         again = self._expected(seed)
         again = replace(again, value=open_values.put_back(again.value, expected.value, self.task.variable))
         difference, _ = self._differ(expected, again)
         if difference is not None:
             raise self._quarantined(difference.sentence)
+        self.judge.kept.confirm(self.task.digest, seed)
 
     def _quarantined(self, sentence: str) -> CandidateFailed:
         """From now on the reference judges nobody."""
@@ -167,7 +171,7 @@ class ScriptTrial(Trial):
         """What the reference keeps, and which of that it does not settle."""
         standing = self.judge.standings.get(self.task.digest)
         if standing is None or not standing.unsettled:
-            return self._firsts.pop(seed, None) or self._expected(seed), Unsettled()
+            return self._wanted(seed), Unsettled()
         soiled, self._soiled = self._soiled, False
         first = self._expected(seed)
         self._soiled = soiled
@@ -177,6 +181,15 @@ class ScriptTrial(Trial):
         whole = sum(each.numel() for each in tensors(first.value))
         self.notes = [f"{found.count} of {whole} values are not compared: the reference does not settle them"]
         return first, found
+
+    def _wanted(self, seed: int) -> Scripted:
+        """What a candidate is held against: what the reference kept, by this judge or another one."""
+        kept, digest = self.judge.kept, self.task.digest
+        found = kept.get(digest, seed, self._soiled)
+        if found is None:
+            found = self._firsts.pop(seed, None) or self._expected(seed)
+            kept.put(digest, seed, self._soiled, found)
+        return found
 
     def _unsettled(self, seed: int, first: Scripted, again: Scripted) -> Unsettled | None:
         """Values that the reference gives otherwise in these two runs, and in one more; None where it works at random,
@@ -190,9 +203,11 @@ class ScriptTrial(Trial):
         return found if found.leaves_enough(first.value, name) else None
 
     def excuse(self, testimony: Testimony) -> Testimony:
-        """What the published reference does as well is no fault of a candidate, short of cheating."""
+        """What the published reference does as well is no fault of a candidate, short of cheating; but a test half may
+        start a process."""
         standing = self.judge.standings.get(self.task.digest)
-        if standing is None or standing.reason or not (testimony.torch or testimony.suspicious):
+        started = STARTED_PROCESS in testimony.cheating
+        if standing is None or standing.reason or not (testimony.torch or testimony.suspicious or started):
             return testimony
         acts = standing.acts
         if acts is None:
@@ -201,7 +216,8 @@ class ScriptTrial(Trial):
         torch, suspicious = (
             tuple(each for each in said if each not in acts) for said in (testimony.torch, testimony.suspicious)
         )
-        return replace(testimony, torch=torch, suspicious=suspicious)
+        cheating = tuple(each for each in testimony.cheating if each != STARTED_PROCESS or each not in acts)
+        return replace(testimony, cheating=cheating, torch=torch, suspicious=suspicious)
 
     def _acts(self) -> tuple[str, ...]:
         """What the reference is seen doing in one run: a process tells by its end."""
@@ -209,7 +225,7 @@ class ScriptTrial(Trial):
         self._expected(self._seed(self.task.cases[0], "acts"))
         seen = self.judge.reference_process(self.task).testify()
         self.judge.drop_reference(self.task)
-        return (*seen.torch, *seen.suspicious)
+        return (*seen.torch, *seen.suspicious, *(each for each in seen.cheating if each == STARTED_PROCESS))
 
     def weigh_accuracy(self) -> None:
         """There is no oracle to weigh it by."""

@@ -130,7 +130,8 @@ def _other_kernels(arguments: Arguments) -> bool:
 
 
 _THREAD = _Rule(CHEATING, _NEAREST, "it started a thread: work beside the call is not timed")
-_PROCESS = _Rule(CHEATING, _NEAREST, "it started a process")
+STARTED_PROCESS = "it started a process"
+_PROCESS = _Rule(CHEATING, _NEAREST, STARTED_PROCESS)
 _STACK_WALK = _Rule(CHEATING, _BY_STDLIB, "it looked at the stack of its caller")
 _OBJECTS = _Rule(CHEATING, _NEAREST, "it searched the objects of the process")
 _FOREIGN = _Rule(CHEATING, _NEAREST, "it called machine code through ctypes")
