@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 ENDS = ("<|im_end|>", "<|EOT|>")
 """What some models end an answer with."""
@@ -11,6 +12,7 @@ HEAD = 600
 """Characters of a solution by which it is told from others."""
 
 
+@lru_cache(maxsize=2048)
 def normal(text: str) -> str:
     """Without ends of answers, and with single spaces: published copies differ by these."""
     for end in ENDS:
