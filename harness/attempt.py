@@ -137,7 +137,7 @@ def _perform_once(
             return setting.judge.judge(task, source, seed=_derived(setting.seed, attempt.id, bench.judgements))
         key = (kind, task.digest, Solution(source).digest)
         shared = kind == "grade" and isinstance(task, ScriptTask)
-        seed = _derived(setting.secret, task.digest, 0) if shared else None
+        seed = _derived(setting.secret, task.digest) if shared else None
         verdict, of = setting.once.judge(key, attempt.id, lambda: setting.judge.judge(task, source, seed))
         if kind == "grade" and of != attempt.id:
             same_as = of

@@ -73,7 +73,8 @@ class JudgeLimits:
     """Folder in which what Triton compiles on a GPU is kept by content; None: nothing is kept, as where nobody looks
     what candidates do."""
     values: Path | None = None
-    """Folder in which what references of script tasks kept is shared by the judges of one command; None: it is not."""
+    """Folder in which what references of script tasks kept is shared by the judges of one command; None: it is not, as
+    where nobody looks what candidates do."""
     references: int = 1
     """Tasks judged last whose reference's process is kept: more than one where attempts take turns."""
 
@@ -89,7 +90,8 @@ class Judge:
         self.timing = replace(clock, watched=limits.guarded)
         self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))
         self.compiled = Compiled(self.limits.compiled if limits.guarded else None, device)
-        hidden = [*hidden, *(each for each in (self.compiled.folder, self.limits.values) if each is not None)]
+        values = self.limits.values if limits.guarded else None
+        hidden = [*hidden, *(each for each in (self.compiled.folder, values) if each is not None)]
         variables = {**device.visibility(os.environ), **({} if self.limits.timed else ONE_QUEUE)}
         self.parent = WarmParent(interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most)
         self._peaks: Peaks | None = None
@@ -97,7 +99,7 @@ class Judge:
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
         self.standings = Standings(self.compiled.folder)
-        self.kept = Kept(self.limits.values, device.torch)
+        self.kept = Kept(values, device.torch)
 
     def __enter__(self) -> Judge:
         return self

@@ -148,7 +148,7 @@ class Scripts:
         with open(file, "w", encoding="utf-8", errors="surrogatepass") as kept:
             kept.write(text)
         linecache.checkcache(file)
-        exec(compile(text, file, "exec", dont_inherit=True), names)  # annotations of its own kind
+        exec(compile(text, file, "exec", dont_inherit=True), names)  # not our own `from __future__`
 
     def _give_back(self) -> None:
         """Others work on the device, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,24 @@ def test_what_is_broken_large_or_nowhere_is_made_anew(tmp_path: Path, monkeypatc
         nowhere.confirm("d", 7)
         assert nowhere.get("d", 7, True) is None and not nowhere.confirmed("d", 7)
     assert new_folder(file) is None, "where no folder can be made there is none"
+
+
+class _Acts:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("made",)
+
+
+def test_no_file_makes_a_judge_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where walls are weak a candidate may write one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "values").mkdir()
+    values = Kept(tmp_path / "values", "cpu")
+    values.put("d", 7, True, RAN)
+    (file,) = (tmp_path / "values").iterdir()
+    torch.save(Scripted(_Acts(), 3, "x"), file)
+    assert values.get("d", 7, True) is None and not (tmp_path / "made").exists()
+    torch.load(file, weights_only=False)
+    assert (tmp_path / "made").exists(), "it would have"
 
 
 def test_folders_of_killed_commands_do_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
