@@ -99,3 +99,6 @@ def test_no_pickle_and_no_evaluation_of_what_comes_over_the_wire() -> None:
         assert not names & {"pickle", "marshal", "dill", "cloudpickle", "multiprocessing"}, path
     for path in files("harness/judge"):
         assert not {"pickle", "marshal", "subprocess"} & set(imported(path)), path
+    for path in files("harness"):
+        text = path.read_text()
+        assert "weights_only=False" not in text and text.count("torch.load(") == text.count("weights_only=True"), path
