@@ -43,6 +43,9 @@ from harness.solver import Model, Solver
 from harness.suite import Suite, load_suites
 from harness.task import Task
 
+WAITING = 3
+"""Attempts for each judge where tasks are scripts: some wait for what is found out of their task by another."""
+
 
 class Session:
     """Everything of one command. Making one checks all input and spends nothing."""
@@ -169,7 +172,7 @@ class Session:
         """The order in which they begin. All answers to one script task would wait for what has to be found out of it
         once: there each solver's come after another's, whatever the task."""
         turn = {each.label: number for number, each in enumerate(self.solvers)}
-        scripts = {suite.name for suite in self.suites if any(isinstance(task, ScriptTask) for task in suite.tasks)}
+        scripts = {suite.name for suite in self.suites if _of_scripts(suite)}
         return sorted(owed, key=lambda each: (each.sample, turn[each.solver]) if each.suite in scripts else (0, 0))
 
     def _progress(self, ahead: Ahead[Record]) -> Progress:
@@ -193,7 +196,7 @@ class Session:
         """The judge of this process, or the judges that attempts share, started when first needed."""
         if self._judge is None:
             hidden = [suite.folder for suite in self.suites] + ([self._folder] if self._folder else [])
-            if any(isinstance(task, ScriptTask) for suite in self.suites for task in suite.tasks):
+            if any(map(_of_scripts, self.suites)):
                 self._values = new_folder(cache_folder())
             alone = make_judge(self.options, self.device, hidden, self._values)
             folders = tuple(suite.folder for suite in self.suites)
@@ -299,7 +302,8 @@ class Session:
             self.devices = (self.devices[_number_of_worker() % len(self.devices)],)
         elif options.devices and options.concurrency is None:
             each = options.judges or usual(self.devices, MANY)
-            options = replace(options, concurrency=each * len(self.devices))
+            waiting = WAITING if any(map(_of_scripts, self.suites)) else 1
+            options = replace(options, concurrency=each * len(self.devices) * waiting)
         self.device: Device = self.devices[0]
         self.isolation = UNGUARDED if options.unguarded else isolation.probe()
         self.environment = self.device.environment(self.isolation)
@@ -352,6 +356,10 @@ class Session:
         if sure:
             _ = self.judge
         return self.environment
+
+
+def _of_scripts(suite: Suite) -> bool:
+    return any(isinstance(task, ScriptTask) for task in suite.tasks)
 
 
 def _number_of_worker() -> int:

@@ -5,6 +5,9 @@ A judge sits in a process of its own on this machine (`harness.engine.process`),
 reference's process still. A judge that dies costs its judgement, which is trouble of the machine, and is started again.
 One whose machine is lost costs nothing: another judges what it had begun, and a new one takes its place as soon as
 there is room for it.
+
+Of a script task something has to be found out once: can its reference judge, and what does it keep. Meanwhile other
+judgements of that task wait without a judge, and those of other tasks go before them.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ from harness.engine.judging import Setup
 from harness.engine.process import JudgeProcess
 from harness.errors import InfrastructureError, Stopped
 from harness.judge.judge import JudgeLimits
+from harness.script import ScriptTask
 from harness.task import Task
-from harness.verdict import Verdict
+from harness.verdict import Outcome, Verdict
 
 MOST_INTERPRETED, MOST_ON_A_GPU, CORES_SHARE = 8, 16, 0.75
 """Judges of one device where nobody says how many. Those of a GPU take turns at timing; meanwhile others compile, which
@@ -119,7 +123,11 @@ class Judges:
         self._all = list(seats)
         self._free: list[Seat] = []
         self._lost: list[Seat] = []
-        self._waiting: deque[object] = deque()
+        self._waiting: dict[object, Task] = {}
+        """By ticket, first come first."""
+        self._begun: set[str] = set()
+        self._known: set[str] = set()
+        """Digests of script tasks whose reference is asked for the first time; of tasks whose reference was."""
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._about: dict[str, Any] = {}
@@ -148,6 +156,8 @@ class Judges:
             try:
                 with self._turn(task) as seat, self._unless_closed():
                     verdict = seat.judge(task, source, seed, self.isolation)
+                    if "reference" in verdict.phases or verdict.outcome is Outcome.UNSUPPORTED:
+                        self._known.add(task.digest)
             except SeatLost:
                 with self._changed:
                     self.again += 1
@@ -237,7 +247,7 @@ class Judges:
     def _turn(self, task: Task) -> Iterator[Seat]:
         ticket = object()
         with self._changed:
-            self._waiting.append(ticket)
+            self._waiting[ticket] = task
             try:
                 while not self._changed.wait_for(lambda: self._closed or self._mine(ticket), PATIENCE):
                     if len(self._lost) >= self.number:
@@ -245,10 +255,13 @@ class Judges:
                             "all judges are lost: see that the cluster's nodes are up, then continue with --resume"
                         )
             finally:
-                self._waiting.remove(ticket)
+                del self._waiting[ticket]
                 self._changed.notify_all()
             if self._closed:
                 raise Stopped
+            first = isinstance(task, ScriptTask) and task.digest not in self._known
+            if first:
+                self._begun.add(task.digest)
             seat = next((each for each in self._free if task.digest in each.recent), self._free[0])
             self._free.remove(seat)
             self._changed.notify_all()
@@ -265,6 +278,13 @@ class Judges:
             raise
         else:
             self._seat_is_free(seat)
+        finally:
+            if first:
+                with self._changed:
+                    self._begun.discard(task.digest)
+                    self._changed.notify_all()
 
     def _mine(self, ticket: object) -> bool:
-        return bool(self._free) and self._waiting[0] is ticket
+        """Is it the first of those that need not wait for what another finds out?"""
+        turn = (each for each, task in self._waiting.items() if task.digest not in self._begun - self._known)
+        return bool(self._free) and next(turn, None) is ticket

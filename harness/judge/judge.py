@@ -98,7 +98,7 @@ class Judge:
         self._started, self._places = False, ExitStack()
         self._references: dict[str, CandidateProcess] = {}
         """By the task's digest, the one used last at the end."""
-        self.standings = Standings(self.compiled.folder)
+        self.standings = Standings(self.compiled.folder, self.limits.stage_seconds)
         self.kept = Kept(values, device.torch)
 
     def __enter__(self) -> Judge:

@@ -12,6 +12,10 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.verdict import Outcome
+
+_TIMED_OUT = f": {Outcome.TIMEOUT}: "
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -34,9 +38,9 @@ class Standing:
 class Standings:
     """By the digest of a task."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """`folder`: where they are kept; None: in memory alone."""
-        self._folder = folder
+    def __init__(self, folder: Path | None, stage_seconds: float = 0.0) -> None:
+        """`folder`: where they are kept; None: in memory alone. `stage_seconds`: what a stage may take."""
+        self._folder, self._stage_seconds = folder, stage_seconds
         self._known: dict[str, Standing] = {}
 
     def get(self, digest: str) -> Standing | None:
@@ -44,6 +48,8 @@ class Standings:
         if digest not in self._known and self._folder is not None:
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
                 told = json.loads(self._path(self._folder, digest).read_text())
+                if _TIMED_OUT in told["reason"] and float(told["stage_seconds"]) < self._stage_seconds:
+                    return None
                 acts = told["acts"]
                 acts = None if acts is None else tuple(map(str, acts))
                 flags = {name: bool(told[name]) for name in ("runs", "soiled", "silent", "unsettled")}
@@ -51,13 +57,13 @@ class Standings:
         return self._known.get(digest)
 
     def put(self, digest: str, standing: Standing) -> Standing:
-        """From now on. A lack of memory may pass, and is not kept."""
+        """From now on. A lack of memory may pass, and is not kept; one that was not done in time may get more."""
         self._known[digest] = standing
         if self._folder is not None and "out of memory" not in standing.reason:
             path = self._path(self._folder, digest)
             unfinished = path.with_suffix(f".{secrets.token_hex(8)}")
             with contextlib.suppress(OSError):
-                unfinished.write_text(json.dumps(asdict(standing)))
+                unfinished.write_text(json.dumps(asdict(standing) | {"stage_seconds": self._stage_seconds}))
                 unfinished.replace(path)
         return standing
 

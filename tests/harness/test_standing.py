@@ -43,3 +43,11 @@ def test_a_folder_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
 def test_a_lack_of_memory_may_pass(tmp_path: Path) -> None:
     Standings(tmp_path).put("a", Standing("the published reference fails here: out of memory: CUDA"))
     assert Standings(tmp_path).get("a") is None
+
+
+def test_who_was_not_done_in_time_gets_more_where_there_is_more(tmp_path: Path) -> None:
+    late = Standing("the published reference fails here: timeout: no answer within 480 s")
+    Standings(tmp_path, 120.0).put("a", late)
+    assert Standings(tmp_path, 120.0).get("a") == late and Standings(tmp_path, 60.0).get("a") == late
+    assert Standings(tmp_path, 240.0).get("a") is None
+    assert Standings(tmp_path, 240.0).put("a", Standing(runs=True)) == Standings(tmp_path, 480.0).get("a")
