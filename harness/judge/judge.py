@@ -51,6 +51,9 @@ ONE_QUEUE = {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}
 """Of candidates that nobody times: with one queue of work to the device instead of eight, a context is made in a third
 of the time, and the driver makes one at a time."""
 
+COMPILERS = 8
+"""Configurations of a published reference's autotuner that are compiled at once, at most: some have a hundred."""
+
 
 @dataclass(frozen=True)
 class JudgeLimits:
@@ -235,7 +238,8 @@ class Judge:
         process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
         try:
             self.compiled.give(task.reference, process)
-            process.load(task.reference, task.entry_point, self.limits.stage_seconds, stand_ins(task))
+            compilers = min(COMPILERS, len(kept_for(self.device).others)) if isinstance(task, ScriptTask) else 1
+            process.load(task.reference, task.entry_point, self.limits.stage_seconds, stand_ins(task), compilers)
         except CandidateFailed as failure:
             process.close()
             raise InfrastructureError(f"the reference of {task.name} can't be loaded: {failure.reason}") from failure

@@ -132,7 +132,10 @@ class ScriptTrial(Trial):
         self.worst = max(self.worst or 0.0, error)
         self._deadline += time.monotonic() - ended
         if difference is None and ran.launches == 0 and self.judge.limits.guarded:
-            difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
+            if expected.launches:
+                difference = Difference(Outcome.NO_TRITON, "the run launched no Triton kernel")
+            elif _ELSEWHERE not in self.notes:
+                self.notes.append(_ELSEWHERE)
         return difference or self._text_difference, right
 
     def _compare_workloads(self, process: CandidateProcess) -> None:
@@ -312,6 +315,7 @@ class ScriptTrial(Trial):
         return Standing(runs=True, soiled=soiled, unsettled=open_values)
 
 
+_ELSEWHERE = "the published test half launches no kernel in its own process: what does the work there is not seen"
 _SILENT = "what the published test half keeps in `{}` says nothing: no tensor that varies"
 _OTHER_VALUES = "the published reference gives other values when it is run again: {}"
 

@@ -107,10 +107,12 @@ class CandidateProcess(ScriptCalls):
         finally:
             os.close(fd)
 
-    def load(self, source: str, entry_point: str, timeout: float, before: str = "") -> None:
-        """Execute the candidate's module. A script has no entry point: then that is empty. `before` runs first."""
+    def load(self, source: str, entry_point: str, timeout: float, before: str = "", compilers: int = 1) -> None:
+        """Execute the candidate's module. A script has no entry point: then that is empty. `before` runs first.
+        `compilers`: configurations of an autotuner that are compiled at once."""
         where = "cpu" if self.device == "cpu" else "cuda:0"  # it sees the judge's GPU alone
-        message = {"op": "load", "source": source, "entry_point": entry_point, "device": where, "before": before}
+        message: dict[str, Any] = {"op": "load", "source": source, "entry_point": entry_point, "device": where}
+        message |= {"before": before, "compilers": compilers}
         reply = self._ask(message, timeout)
         if entry_point and not reply.get("callable"):
             raise CandidateFailed(Outcome.NO_ENTRY_POINT, f"`{entry_point}` is not a function")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy
 import torch
 
-from harness.sandbox import binaries, ledger, staging, tripwire
+from harness.sandbox import binaries, ledger, staging, tripwire, tuning
 from harness.sandbox.blocks import Blocks
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
@@ -150,7 +150,7 @@ class _Session(Scripts, Blocks):
         finally:
             os.close(fd)
 
-    def load(self, source: str, entry_point: str, device: str, before: str) -> dict[str, Any]:
+    def load(self, source: str, entry_point: str, device: str, before: str, compilers: int) -> dict[str, Any]:
         folder = self.folder
         os.makedirs(folder, exist_ok=True)
         os.chdir(folder)
@@ -170,6 +170,8 @@ class _Session(Scripts, Blocks):
             self.kept = torch.cuda.get_device_properties(0).total_memory // _KEPT
             staging.prepare()
             self.hold = Hold()
+            if compilers > 1:
+                tuning.compile_side_by_side(compilers)
         if before:
             exec(compile(before, "stand-ins", "exec", dont_inherit=True), {"__name__": "stand_ins"})
         spec = importlib.util.spec_from_file_location("candidate", self.path)

@@ -171,6 +171,16 @@ def test_a_kernel_may_stand_in_the_test_half(judge: Judge) -> None:
     assert verdict.outcome is Outcome.RIGHT, verdict.reason
 
 
+def test_launches_are_asked_for_where_the_reference_makes_any_there(judge: Judge) -> None:
+    """A test half may launch in a process of its own, which nobody sees into: that is noted."""
+    elsewhere = "kept = {'x': torch.randn(9)}\nresult_gold = kept\n"
+    verdict = judge.judge(script(test=elsewhere), KERNEL)
+    assert verdict.outcome is Outcome.RIGHT and any("in its own process" in each for each in verdict.notes)
+    idle = KERNEL.replace("    _scale[", "    return by * x\n    _scale[")
+    verdict = judge.judge(script(), idle)
+    assert verdict.outcome is Outcome.NO_TRITON and not verdict.notes, verdict.reason
+
+
 def test_a_reference_that_changes_its_mind_judges_nobody_any_more(judge: Judge) -> None:
     """It gave the same values six times, so that it was taken for one that can judge; the first of each seed's judge
     whoever came first."""
