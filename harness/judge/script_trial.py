@@ -295,7 +295,8 @@ class ScriptTrial(Trial):
             seed, self._soiled = self._seed(case, "script"), False
             first = self._expected(seed, 1 if number else PATIENCE)
             if first.value is None:
-                return Standing(f"the published test half keeps nothing in `{self.task.variable}`", runs=True)
+                where = f" in `{self.task.variable}`" if self.task.variable else ""
+                return Standing(f"the published test half keeps nothing{where}", runs=True)
             self._soiled = soiled
             try:
                 again = self._expected(seed)
