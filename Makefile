@@ -22,9 +22,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-# Many tests wait for processes, servers and clocks: one worker more than the two cores that CI has.
 tests: $(STAMP)
-	$(BIN)/pytest tests -q -n 3 --durations=10
+	$(BIN)/pytest tests -q -n 2 --durations=10
 
 # On the newest Triton, which has dropped what 3.6 still has: the interpreter's tests, and the suites' references.
 newest: $(STAMP) $(VENV)/newest/triton

@@ -38,7 +38,8 @@ def verify_table(recount: Recount) -> Table:
     legend = (
         "differs: source: the file is not what was judged, or is missing; task: it has changed since; stages: it got "
         "less far, or further; outcome: it stopped for another reason, as what is wrong by chance may; speedup: on the "
-        "same device, the intervals of the geometric means do not overlap, with 1 % for what two processes differ by; "
+        "same device, the intervals of the geometric means do not overlap, with 1 % for what two processes differ by "
+        "(on the interpreter ten times); "
         "not judged: trouble of the machine, no word about the kernel.",
     )
     return Table(

@@ -250,6 +250,8 @@ def test_pointers_from_integers() -> None:
     refused(lambda: address_kernel[(1,)](address, out, BLOCK=16), "16 of 16 lanes")
     only_address_kernel[(1,)](out.data_ptr())
     refused(lambda: only_address_kernel[(1,)](1 << 44), "is at address 0x100000000000, in no tensor")
+    refused(lambda: only_address_kernel[(1,)](1 << 20), "is at address 0x100000, in no tensor")
+    refused(lambda: only_address_kernel[(1,)](-16), "is at address 0xfffffff0, in no tensor")
 
 
 @triton.jit

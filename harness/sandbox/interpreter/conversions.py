@@ -88,7 +88,14 @@ def _get_bf16(_builder: Any, value: float) -> Handle:
     return TensorHandle(narrow(np.array([value], dtype=np.float64), FORMATS["bf16"]), tl.bfloat16)
 
 
-@method("create_bitcast", "create_int_to_ptr", "create_ptr_to_int")
+@method("create_int_to_ptr")
+def _int_to_ptr(_builder: Any, source: Handle, target: Any) -> Handle:
+    # As LLVM does: an integer of fewer bits has zeros above. An address below 2^31 comes as a kernel's int32.
+    data = source.data.view(f"u{source.data.dtype.itemsize}")
+    return TensorHandle(data.astype(np.uint64), target.scalar)
+
+
+@method("create_bitcast", "create_ptr_to_int")
 def _bitcast(_builder: Any, source: Handle, target: Any) -> Handle:
     # A view of another width needs contiguous data; here the widths agree, booleans apart.
     data = source.data
