@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.errors import SuiteAbsent
 from harness.registry import CHECKOUTS
-from harness.script import PUBLISHED, SEEDS, ScriptTask
+from harness.script import SEEDS, ScriptTask, published_tolerance
 from harness.task import case
 from harness.wording import label_alias
 from suites.published.checkout import joined, read
@@ -69,7 +69,7 @@ def _task(published: Published, suite: str) -> ScriptTask:
         cases=[case(seed=number) for number in range(1, SEEDS + 1)],
         workloads=[],
         aliases=(published.file, *(label_alias(each) for each in published.labels)),
-        tolerance=PUBLISHED,
+        tolerance=published_tolerance(solution.text),
         script=test.text,
         timed_half=timed_half(published, helped(published.test).text),
         variable=what.variable,
@@ -91,7 +91,7 @@ def _task(published: Published, suite: str) -> ScriptTask:
         task.stand_ins,
         task.variable,
         SEEDS,
-        repr(PUBLISHED),
+        repr(task.tolerance),
     ]
     task.digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return task

@@ -12,7 +12,7 @@ from harness.judge.judge import Judge
 from harness.judge.published_rules import close
 from harness.judge.values import differ, says_something
 from harness.sandbox.answers import Foreign, Placed, Scripted
-from harness.script import PUBLISHED, ScriptTask
+from harness.script import PUBLISHED, PUBLISHED_PRODUCTS, ScriptTask, published_tolerance
 from harness.task import case
 from harness.verdict import Outcome
 
@@ -233,6 +233,26 @@ def test_trees_are_compared_by_all_that_they_hold() -> None:
     ):
         difference, _ = differ(expected, got, PUBLISHED, "x")
         assert difference is not None and said in difference.sentence, difference
+
+
+def _as_tf32(x: torch.Tensor) -> torch.Tensor:
+    """Ten bits of the fraction, the others cut off."""
+    return (x.view(torch.int32) & ~0x1FFF).view(torch.float32)
+
+
+@pytest.mark.parametrize("k", [16, 256, 4096])
+def test_products_in_tf32_are_right_and_one_that_is_left_out_is_not(k: int) -> None:
+    draw = torch.Generator().manual_seed(k)
+    a, b = (torch.randn(size, generator=draw) for size in ((256, k), (k, 256)))
+    whole, rounded = placed(a @ b), placed(_as_tf32(a) @ _as_tf32(b))
+    tolerance = published_tolerance("acc += tl.dot(a, b)")
+    for one, other in ((whole, rounded), (rounded, whole)):
+        assert differ(one, other, tolerance, "c")[0] is None
+    assert differ(whole, rounded, PUBLISHED, "c")[0] is not None, "which is why it is wider"
+    assert published_tolerance("y = tl.dotted(x)") == PUBLISHED != PUBLISHED_PRODUCTS == tolerance
+    less = placed(a[:, 1:] @ b[1:])
+    difference, _ = differ(whole, less, tolerance, "c")
+    assert difference is not None and difference.outcome is Outcome.VALUES
 
 
 def test_what_says_something() -> None:
