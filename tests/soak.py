@@ -33,6 +33,8 @@ REFERENCE = (TOY / "doubled" / "reference.py").read_text()
 MANY = 1_000_000
 ROOM = {"memory": 64 << 20, "device": 64 << 20, "files": 4, "mapped": 4, "temporary": 4, "processes": 0}
 """By how much a count may grow, whatever the number of candidates; memory in bytes a judge."""
+SETTLE = 10.0
+"""Seconds for what was ended last to be gone; a leak stays."""
 
 
 def _instead(body: str) -> str:
@@ -151,6 +153,12 @@ def _warm_up(judge: Judge, mixed: list[str]) -> None:
         pass
 
 
+def _grown(before: Counts, after: Counts, judge: Judge) -> list[str]:
+    """What has grown beyond its room."""
+    room = {name: size * (judge._judges.number if name in ("memory", "device") else 1) for name, size in ROOM.items()}
+    return [name for name, size in room.items() if getattr(after, name) > getattr(before, name) + size]
+
+
 def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bool]:
     """The table, and whether all is well."""
     gpu = not device.startswith("interp")
@@ -167,14 +175,13 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
         if outcome not in allowed[fate]:
             reason = judged.verdict.reason if judged.verdict is not None else judged.trouble
             strange.append(f"{fate}: {outcome}: {reason[:150]}")
-    seconds, after = time.monotonic() - start, count(judge, device)
-    grown = []
-    rows = []
-    for each in fields(Counts):
-        was, now = getattr(before, each.name), getattr(after, each.name)
-        room = ROOM[each.name] * (judge._judges.number if each.name in ("memory", "device") else 1)
-        rows.append([each.name, was, now, "" if now <= was + room else "grown"])
-        grown += [each.name] if now > was + room else []
+    seconds, until = time.monotonic() - start, time.monotonic() + SETTLE
+    while (grown := _grown(before, after := count(judge, device), judge)) and time.monotonic() < until:
+        time.sleep(0.2)
+    rows = [
+        [each.name, getattr(before, each.name), getattr(after, each.name), "grown" if each.name in grown else ""]
+        for each in fields(Counts)
+    ]
     once = sorted(seen) == list(range(number)) and set(seen.values()) <= {1}
     lines = [
         f"{number} candidates in {seconds:.0f} s, {number / seconds:.1f} a second; each judged once: {once}",
