@@ -1,12 +1,11 @@
 """Two versions of an agent are told apart, and a version from itself is not: `python -m tests.versions`.
 
     python -m tests.versions [--device=cuda:0] [--few=2] [--many=10] [--runs=5] [--only=EXPRESSION] [--seconds=570]
-                             [--timed-workloads=N] [--concurrency=N] [--together=MANY,FEW]
+                             [--timed-workloads=N] [--concurrency=N]
 
 `geak` with `offline` tunes kernels that are slower than the references (`tests.detuned`): in `--few` turns, so many
 runs, and in `--many` turns, one run. Every two of the first are compared, and each with the last. Runs lie in OUT
-(environment variable) or `runs/`, and go on there where they stopped. `--together`: all runs at the same time, the long
-one with MANY judges on each device, the others with FEW.
+(environment variable) or `runs/`, and go on there where they stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 
@@ -27,9 +25,7 @@ from tests.arguments import read
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def judged(
-    folder: Path, kernels: Path, turns: int, options: dict[str, str], seconds: float, judges: str | None = None
-) -> None:
+def judged(folder: Path, kernels: Path, turns: int, options: dict[str, str], seconds: float) -> None:
     """One run, begun or continued."""
     there = (folder / "run.json").exists()
     command = [
@@ -39,7 +35,6 @@ def judged(
         f"--devices={options.get('device', 'cuda:0')}",
         *(("-k", options["only"]) if "only" in options else ()),
         *(f"--{name}={options[name]}" for name in ("timed-workloads", "concurrency") if name in options),
-        *((f"--judges={judges}",) if judges else ()),
     ]
     with folder.with_suffix(".log").open("a") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
@@ -60,16 +55,10 @@ def main(arguments: list[str]) -> int:
     detuned.main([str(out / "kernels")])
     alike = [out / f"turns-{few}-{each}" for each in range(1, number + 1)]
     last = out / f"turns-{many}"
-    judges = options["together"].split(",") if "together" in options else (None, None)
-
-    def one(folder: Path) -> None:
-        begin, longest = time.monotonic(), folder == last
-        turns, seats = (many, judges[0]) if longest else (few, judges[1])
-        judged(folder, out / "kernels", turns, options, max(1.0, end - begin), seats)
+    for folder in (*alike, last):
+        begin = time.monotonic()
+        judged(folder, out / "kernels", many if folder == last else few, options, max(1.0, end - begin))
         print(f"{folder.name}: {time.monotonic() - begin:.0f} s", flush=True)
-
-    with ThreadPoolExecutor(number + 1 if "together" in options else 1) as pool:
-        list(pool.map(one, (last, *alike)))
     wrong = 0
     for pairs, told in ((list(combinations(alike, 2)), False), ([(each, last) for each in alike], True)):
         for base, new in pairs:

@@ -125,9 +125,10 @@ class Judges:
         self._lost: list[Seat] = []
         self._waiting: dict[object, Task] = {}
         """By ticket, first come first."""
-        self._begun: set[str] = set()
+        self._asking: set[str] = set()
+        """Digests of script tasks whose reference is being asked for the first time."""
         self._known: set[str] = set()
-        """Digests of script tasks whose reference is asked for the first time; of tasks whose reference was."""
+        """Digests of tasks whose reference was asked."""
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._about: dict[str, Any] = {}
@@ -261,7 +262,7 @@ class Judges:
                 raise Stopped
             first = isinstance(task, ScriptTask) and task.digest not in self._known
             if first:
-                self._begun.add(task.digest)
+                self._asking.add(task.digest)
             seat = next((each for each in self._free if task.digest in each.recent), self._free[0])
             self._free.remove(seat)
             self._changed.notify_all()
@@ -281,10 +282,10 @@ class Judges:
         finally:
             if first:
                 with self._changed:
-                    self._begun.discard(task.digest)
+                    self._asking.discard(task.digest)
                     self._changed.notify_all()
 
     def _mine(self, ticket: object) -> bool:
         """Is it the first of those that need not wait for what another finds out?"""
-        turn = (each for each, task in self._waiting.items() if task.digest not in self._begun - self._known)
+        turn = (each for each, task in self._waiting.items() if task.digest not in self._asking)
         return bool(self._free) and next(turn, None) is ticket

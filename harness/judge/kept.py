@@ -53,9 +53,8 @@ class Kept:
             contextlib.suppress(Exception),  # whatever is wrong with the file
             torch.serialization.safe_globals([Scripted, Placed, Foreign]),
         ):
-            found = torch.load(
-                path, map_location=self._device, weights_only=True
-            )  # no file makes this process run code
+            # With weights alone no file makes this process run code.
+            found = torch.load(path, map_location=self._device, weights_only=True)
             return found if isinstance(found, Scripted) else None
         return None
 
