@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import triton
 import triton.language as tl
+
+from harness.sandbox.interpreter.bounds import OutOfBounds
 
 DTYPES = {
     "bf16": torch.bfloat16,
@@ -25,6 +28,21 @@ UNSIGNED = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def on_gpu(tensor: Any) -> Any:
     return tensor.to("cuda")
+
+
+def cuda(count: int, dtype: Any = torch.float32) -> Any:
+    return torch.ones(count, device="cuda").to(dtype)
+
+
+def refused(launch: Any, *words: str) -> str:
+    """The launch is refused for an access outside, and the sentence has these words."""
+    with pytest.raises(OutOfBounds) as caught:
+        launch()
+    text = str(caught.value)
+    assert text.startswith("illegal memory access: ") and "\n" not in text and len(text) < 300
+    for each in words:
+        assert each in text, text
+    return text
 
 
 def patterns(name: str, count: int = 65536, seed: int = 0) -> Any:
