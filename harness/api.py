@@ -37,8 +37,9 @@ from harness.suite import Suite, load_suite
 from harness.task import Task
 from harness.verdict import Verdict
 
-WAITING = 2
-"""Candidates that `evaluate_many` takes from its input ahead of their turn, for each judge."""
+WAITING = 4
+"""Candidates that `evaluate_many` takes from its input, for each judge: one that is judged, the others ahead of their
+turn."""
 Candidate: TypeAlias = tuple[str, str] | tuple[str, str, int | None]
 """Task and source; a seed besides repeats the inputs of the judgement that names it."""
 
@@ -118,7 +119,8 @@ class Judge:
             limits = make_judge(options, self._devices[0], hidden).limits
             each = judges or usual(self._devices, MANY)
             self._judges = shared(self._devices, limits, hidden, [self.suite.folder], each)
-        self._asking = ThreadPoolExecutor(self._judges.number, thread_name_prefix="evaluate")
+        waiting = WAITING * self._judges.number  # they see each other, and who suits a free judge goes first
+        self._asking = ThreadPoolExecutor(waiting, thread_name_prefix="evaluate")
         self._lock = threading.Lock()
         self._started = False
 

@@ -21,7 +21,7 @@ from harness import registry
 from harness.device import Device, find_device
 from harness.engine.judges import Judges, SeatLost, SeatUnfit, cores, references_kept
 from harness.engine.judging import Setup
-from harness.engine.process import JudgeProcess, question, remember
+from harness.engine.process import JudgeProcess, question
 from harness.errors import InfrastructureError, KernelAssayError, UsageError
 from harness.named import make_judge
 from harness.options import Options
@@ -119,7 +119,6 @@ class RaySeat:
         """One judgement. Raises InfrastructureError, and SeatLost where the node is gone."""
         if self._actor is None:
             self.start()
-        remember(self.recent, task)
         return Verdict.from_json(self._get(self._actor.judge.remote(question(task, source, seed)), None)["verdict"])
 
     def kill(self) -> None:

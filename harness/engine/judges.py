@@ -1,10 +1,11 @@
-"""A few judges for many attempts: each judgement takes the next one that is free, first come first served.
+"""A few judges for many attempts.
 
 A judge sits in a process of its own on this machine (`harness.engine.process`), or anywhere in a Ray cluster
-(`harness.engine.cluster`). Of several that are free the one is taken that judged the same task before: it may have the
-reference's process still. A judge that dies costs its judgement, which is trouble of the machine, and is started again.
-One whose machine is lost costs nothing: another judges what it had begun, and a new one takes its place as soon as
-there is room for it.
+(`harness.engine.cluster`). One that is free takes a judgement of a task that it judged lately, since it may have the
+reference's process still; where nobody waits for such a one, of a task that no judge has judged lately; else of the
+first who waits. Nobody is overtaken for ever. A judge that dies costs its judgement, which is trouble of the machine,
+and is started again. One whose machine is lost costs nothing: another judges what it had begun, and a new one takes its
+place as soon as there is room for it.
 
 Of a script task something has to be found out once: can its reference judge, and what does it keep. Meanwhile other
 judgements of that task wait without a judge, and those of other tasks go before them.
@@ -16,7 +17,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from typing import Any, Protocol
 
 from harness.device import Device
 from harness.engine.judging import Setup
-from harness.engine.process import JudgeProcess
+from harness.engine.process import JudgeProcess, remember
 from harness.errors import InfrastructureError, Stopped
 from harness.judge.judge import JudgeLimits
 from harness.script import ScriptTask
@@ -110,6 +111,8 @@ class _Unfit(Exception):
     """The seat was given up."""
 
 
+OVERTAKEN = 2
+"""A judgement lets so many others go first for each judge that there is; then it is its turn."""
 PATIENCE = 300.0
 """Seconds for which a judgement waits while there is no judge at all, all of them lost."""
 
@@ -125,6 +128,10 @@ class Judges:
         self._lost: list[Seat] = []
         self._waiting: dict[object, Task] = {}
         """By ticket, first come first."""
+        self._overtaken = Counter[object]()
+        """How many went before a ticket that was there first."""
+        self._given: dict[object, Seat] = {}
+        """To tickets whose turn it is."""
         self._asking: set[str] = set()
         """Digests of script tasks whose reference is being asked for the first time."""
         self._known: set[str] = set()
@@ -147,7 +154,7 @@ class Judges:
                 return
             with self._unless_closed():
                 self._about = self._all[0].start()
-            self._free.append(self._all[0])
+            self._seat_is_free(self._all[0])
             threading.Thread(target=self._start_others, daemon=True).start()
 
     def judge(self, task: Task, source: str, seed: int | None = None) -> Verdict:
@@ -217,7 +224,7 @@ class Judges:
     def _seat_is_free(self, seat: Seat) -> None:
         with self._changed:
             self._free.append(seat)
-            self._changed.notify_all()
+            self._give_seats()
 
     def _take_again(self, seat: Seat) -> None:
         """A judge that was lost sits down again, as soon as there is room for it."""
@@ -246,26 +253,8 @@ class Judges:
 
     @contextmanager
     def _turn(self, task: Task) -> Iterator[Seat]:
-        ticket = object()
-        with self._changed:
-            self._waiting[ticket] = task
-            try:
-                while not self._changed.wait_for(lambda: self._closed or self._mine(ticket), PATIENCE):
-                    if len(self._lost) >= self.number:
-                        raise InfrastructureError(
-                            "all judges are lost: see that the cluster's nodes are up, then continue with --resume"
-                        )
-            finally:
-                del self._waiting[ticket]
-                self._changed.notify_all()
-            if self._closed:
-                raise Stopped
-            first = isinstance(task, ScriptTask) and task.digest not in self._known
-            if first:
-                self._asking.add(task.digest)
-            seat = next((each for each in self._free if task.digest in each.recent), self._free[0])
-            self._free.remove(seat)
-            self._changed.notify_all()
+        seat = self._seat_for(task)
+        first = task.digest in self._asking  # else nobody would have got a seat for it
         try:
             yield seat
         except SeatLost:
@@ -283,9 +272,54 @@ class Judges:
             if first:
                 with self._changed:
                     self._asking.discard(task.digest)
-                    self._changed.notify_all()
+                    self._give_seats()
 
-    def _mine(self, ticket: object) -> bool:
-        """Is it the first of those that need not wait for what another finds out?"""
-        turn = (each for each, task in self._waiting.items() if task.digest not in self._asking)
-        return bool(self._free) and next(turn, None) is ticket
+    def _seat_for(self, task: Task) -> Seat:
+        """Wait for one. Raises Stopped once they are closed, InfrastructureError where all have been lost for long."""
+        ticket = object()
+        with self._changed:
+            self._waiting[ticket] = task
+            self._give_seats()
+            try:
+                while not self._changed.wait_for(lambda: self._closed or ticket in self._given, PATIENCE):
+                    if len(self._lost) >= self.number:
+                        raise InfrastructureError(
+                            "all judges are lost: see that the cluster's nodes are up, then continue with --resume"
+                        )
+            finally:
+                self._waiting.pop(ticket, None)
+                self._overtaken.pop(ticket, None)
+                seat = self._given.pop(ticket, None)
+            if seat is None:
+                raise Stopped
+            return seat
+
+    def _give_seats(self) -> None:
+        """To those whose turn it is, as long as any is free; the lock is held."""
+        while (turn := self._next()) is not None:
+            ticket, seat = turn
+            there = list(self._waiting)
+            self._overtaken.update(there[: there.index(ticket)])
+            task = self._waiting.pop(ticket)
+            self._free.remove(seat)
+            self._given[ticket] = seat
+            remember(seat.recent, task)
+            if isinstance(task, ScriptTask) and task.digest not in self._known:
+                self._asking.add(task.digest)
+        self._changed.notify_all()
+
+    def _next(self) -> tuple[object, Seat] | None:
+        """Whose turn it is, and with which judge; None where all have to wait."""
+        turns = [(ticket, task.digest) for ticket, task in self._waiting.items() if task.digest not in self._asking]
+        if self._closed or not turns or not self._free:
+            return None
+        emptiest = min(self._free, key=lambda seat: len(seat.recent))
+        mine = {digest: seat for seat in reversed(self._free) for digest in seat.recent}
+        first, digest = turns[0]
+        if self._overtaken[first] >= OVERTAKEN * self.number:
+            return first, mine.get(digest, emptiest)
+        for ticket, digest in turns:
+            if digest in mine:
+                return ticket, mine[digest]
+        taken = {digest for seat in self._all for digest in tuple(seat.recent)}
+        return next((ticket for ticket, digest in turns if digest not in taken), first), emptiest

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from harness.device import queues
 from harness.engine.judging import Setup
 from harness.errors import InfrastructureError
 from harness.sandbox.parent import START_TIMEOUT
@@ -45,7 +46,7 @@ class JudgeProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env={**os.environ, **queues(1), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
@@ -60,7 +61,6 @@ class JudgeProcess:
 
     def judge(self, task: Task, source: str, seed: int | None, isolation: str) -> Verdict:
         """One judgement, behind the walls of this level."""
-        remember(self.recent, task)
         return Verdict.from_json(self.answer(question(task, source, seed), isolation)["verdict"])
 
     def answer(self, question: dict[str, Any], isolation: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from harness.device import Device, Peaks, measure_peaks
+from harness.device import Device, Peaks, measure_peaks, queues
 from harness.engine.cores import kept_for, this_thread_on
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
@@ -47,10 +47,8 @@ MEMORY_POOL = 0.25
 """Share of a device's memory that workloads may take which are compiled and called outside of the lease. The rest is
 for the blocks that are timed, for oracles, and for what every process takes that uses a device at all. Memory that runs
 out all the same is no verdict: the candidate is judged again with the pool to itself."""
-ONE_QUEUE = {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}
-"""Of candidates that nobody times: with one queue of work to the device instead of eight, a context is made in a third
-of the time, and the driver makes one at a time."""
-
+QUEUES = 2
+"""Of candidates that are timed: work on a second stream runs beside that on the first. Others have one."""
 COMPILERS = 8
 """Configurations of a published reference's autotuner that are compiled at once, at most: some have a hundred."""
 
@@ -95,7 +93,7 @@ class Judge:
         self.compiled = Compiled(self.limits.compiled if limits.guarded else None, device)
         values = self.limits.values if limits.guarded else None
         hidden = [*hidden, *(each for each in (self.compiled.folder, values) if each is not None)]
-        variables = {**device.visibility(os.environ), **({} if self.limits.timed else ONE_QUEUE)}
+        variables = {**device.visibility(os.environ), **queues(QUEUES if self.limits.timed else 1)}
         self.parent = WarmParent(interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most)
         self._peaks: Peaks | None = None
         self._started, self._places = False, ExitStack()

@@ -1,4 +1,5 @@
-"""Whose turn it is with the judges: what has to be found out of a script task once is found out by one of them."""
+"""Whose turn it is with the judges: what has to be found out of a script task once is found out by one of them, and a
+judge that is free takes a task that it judged before."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.judges import Judges
+from harness.engine.judges import OVERTAKEN, Judges
 from harness.errors import InfrastructureError
 from harness.task import Task
 from harness.verdict import Outcome, Verdict
@@ -110,3 +111,68 @@ def test_who_says_nothing_of_the_reference_hands_on_the_turn(slow: Task, first: 
     for thread in threads:
         thread.join(10)
     assert "end third" in log
+
+
+def _task(name: str) -> Task:
+    return script(reference=KERNEL + f"# {name}\n")
+
+
+def _known(judges: Judges, *tasks: Task) -> None:
+    judges._known.update(task.digest for task in tasks)
+
+
+def _begun(log: list[str]) -> list[str]:
+    return [each.removeprefix("begin ") for each in log if each.startswith("begin")]
+
+
+def test_who_is_free_takes_a_task_that_it_judged_before(slow: Task, quick: Task) -> None:
+    """Two judges, one for each task; then two wait for the first task, and one for the second: its judge is free."""
+    gate = {each: threading.Event() for each in ("a1", "b1", "a2", "a3", "b2")}
+    judges, log = _judges(2, gate, {"reference": 1.0})
+    _known(judges, slow, quick)
+    of = {"a": slow, "b": quick}
+    threads = [_start(judges, of[each[0]], each) for each in gate]
+    assert _begun(log) == ["a1", "b1"]
+    gate["b1"].set()
+    time.sleep(0.2)
+    assert _begun(log) == ["a1", "b1", "b2"], "the first who waits is of the other judge's task"
+    gate["b2"].set()
+    time.sleep(0.2)
+    assert _begun(log)[3:] == ["a2"], "rather than nothing it takes what another judge knows"
+    for event in gate.values():
+        event.set()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(_begun(log)) == sorted(gate)
+
+
+def test_what_no_judge_knows_goes_before_what_a_busy_one_knows(slow: Task, quick: Task) -> None:
+    new = _task("new")
+    gate = {each: threading.Event() for each in ("a1", "b1", "a2", "c1")}
+    judges, log = _judges(2, gate, {"reference": 1.0})
+    _known(judges, slow, quick, new)
+    of = {"a": slow, "b": quick, "c": new}
+    threads = [_start(judges, of[each[0]], each) for each in gate]
+    gate["b1"].set()
+    time.sleep(0.2)
+    assert _begun(log) == ["a1", "b1", "c1"]
+    for event in gate.values():
+        event.set()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_nobody_is_overtaken_for_ever(slow: Task, quick: Task) -> None:
+    """One judge knows a task of which there is no end; the other task's turn comes all the same."""
+    names = [f"a{number}" for number in range(OVERTAKEN + 4)]
+    gate = {each: threading.Event() for each in names}
+    judges, log = _judges(1, gate, {"reference": 1.0})
+    _known(judges, slow, quick)
+    threads = [_start(judges, slow, names[0]), _start(judges, quick, "other")]
+    threads += [_start(judges, slow, each) for each in names[1:]]
+    for event in gate.values():
+        event.set()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join(10)
+    assert _begun(log) == [*names[: OVERTAKEN + 1], "other", *names[OVERTAKEN + 1 :]]
