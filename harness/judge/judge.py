@@ -111,9 +111,10 @@ class Judge:
     def start(self) -> None:
         """Start the warm parent now, and measure the device if that was never done."""
         self._apart()
-        self.parent.start()
         if self._started:
+            self.parent.start()
             return
+        self.parent.begin()  # it imports what takes seconds, while the device is prepared
         with lease(self.device.uuid):
             self._peaks = measure_peaks(self.device)
         if not self.device.interpreted:
@@ -121,6 +122,7 @@ class Judge:
 
             screen.prepare(self.device.torch)
         self.compiled.tidy()
+        self.parent.start()
         if self.compiled.folder is not None and not self.compiled.knows(DRIVER):
             self._compile_driver()
         self._started = True

@@ -72,9 +72,16 @@ class WarmParent:
         """Level of isolation that the machine allowed; known once started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
+        self._ready = False
 
     def start(self) -> None:
         """Start it if it doesn't run; waits until it has imported everything."""
+        self.begin()
+        if not self._ready:
+            self._wait()
+
+    def begin(self) -> None:
+        """Start it if it doesn't run; `start` waits for it. From the thread that stays: it ends with that."""
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
@@ -99,6 +106,9 @@ class WarmParent:
         )
         theirs.close()
         self._channel = Channel(ours)
+
+    def _wait(self) -> None:
+        assert self._process is not None and self._channel is not None
         try:
             hello, _ = self._channel.receive(START_TIMEOUT)
         except (WireClosed, WireTimeout):
@@ -107,7 +117,7 @@ class WarmParent:
             last = said.splitlines()[-1] if said else "it said nothing"
             self.close()
             raise InfrastructureError(f"the warm parent of candidates did not start: {last}") from None
-        self.isolation = hello["isolation"]
+        self.isolation, self._ready = hello["isolation"], True
 
     def spawn(self, limits: Limits) -> tuple[Channel, Channel]:
         """Fork a process for one candidate: (the candidate's channel, its warden's channel)."""
@@ -144,6 +154,7 @@ class WarmParent:
             if self._process.stderr is not None:
                 self._process.stderr.close()
         self._process = self._channel = None
+        self._ready = False
 
     def _environment(self) -> dict[str, str]:
         passed = {
