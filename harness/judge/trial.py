@@ -124,7 +124,7 @@ class Trial:
         task, scope = self.task, self.scope
         self._deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
         with self.watch("load"):
-            self.judge.compiled.give(self.source, process)
+            self.judge.compiled.give(self.source, process, self.task.reference)
             process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = [
@@ -201,7 +201,7 @@ class Trial:
                 stack.callback(reference.close)
                 process = stack.enter_context(CandidateProcess(judge.parent, judge.limits.sandbox, judge.device.torch))
                 stack.callback(lambda: self._hear(process))
-                judge.compiled.give(self.source, process)
+                judge.compiled.give(self.source, process, self.task.reference)
                 judge.compiled.hand(piece, process)
                 process.load(self.source, self.task.entry_point, judge.limits.stage_seconds)
             yield Sides(reference, process)
