@@ -76,7 +76,8 @@ def shared(
     limits = replace(limits, references=references_kept(devices[0], number))
     threads = max(1, cores() // (number * len(devices)))
     setups = [Setup(device, limits, tuple(hidden), tuple(suites), threads) for device in devices]
-    return Judges([JudgeProcess(each) for each in setups * number], len(devices))
+    rehearsed: list[str] = []
+    return Judges([JudgeProcess(each, rehearsed) for each in setups * number], len(devices))
 
 
 class SeatLost(InfrastructureError):

@@ -41,6 +41,8 @@ class Setup:
     """Folders of the suites whose tasks it may be asked about."""
     threads: int
     """PyTorch's threads on the host."""
+    rehearsed: str = ""
+    """The level of isolation behind which candidates were seen to work on this machine, if another judge has looked."""
 
 
 def main() -> None:
@@ -51,14 +53,15 @@ def main() -> None:
     setup: Setup = pickle.load(sys.stdin.buffer)
     torch.set_num_threads(setup.threads)
     channel = Channel(sock)
-    judge = Judge(setup.device, setup.limits, setup.hidden)
+    judge = Judge(setup.device, setup.limits, setup.hidden, setup.rehearsed)
     try:
         tasks = {(task.suite, task.name): task for folder in setup.suites for task in load_suite(folder).tasks}
         judge.start()
     except KernelAssayError as error:
         channel.send({"trouble": str(error)})
         return
-    channel.send({"isolation": judge.isolation, "peaks": judge.describe_peaks()})
+    about = {"isolation": judge.isolation, "peaks": judge.describe_peaks(), "rehearsed": judge.parent.isolation}
+    channel.send(about)
     while True:
         try:
             question, _ = channel.receive()

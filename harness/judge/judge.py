@@ -83,7 +83,10 @@ class JudgeLimits:
 class Judge:
     """Judges candidates on one device, one at a time. Use as a context manager, or `close` it."""
 
-    def __init__(self, device: Device, limits: JudgeLimits | None = None, hidden: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, device: Device, limits: JudgeLimits | None = None, hidden: Iterable[Path] = (), rehearsed: str = ""
+    ) -> None:
+        """`hidden`: what candidates never see. `rehearsed`: see `harness.sandbox.parent.WarmParent`."""
         self.device = device
         limits = limits or JudgeLimits()
         clock = limits.timing or (INTERPRETED if device.interpreted else TimingLimits())
@@ -94,7 +97,9 @@ class Judge:
         values = self.limits.values if limits.guarded else None
         hidden = [*hidden, *(each for each in (self.compiled.folder, values) if each is not None)]
         variables = {**device.visibility(os.environ), **queues(QUEUES if self.limits.timed else 1)}
-        self.parent = WarmParent(interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most)
+        self.parent = WarmParent(
+            interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most, rehearsed=rehearsed
+        )
         self._peaks: Peaks | None = None
         self._started, self._places = False, ExitStack()
         self._references: dict[str, CandidateProcess] = {}

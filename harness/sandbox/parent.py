@@ -61,13 +61,16 @@ class WarmParent:
         hidden: Iterable[Path] = (),
         variables: Mapping[str, str] | None = None,
         at_most: str = str(STRONGEST),
+        rehearsed: str = "",
     ) -> None:
         self.interpreted = interpreted
         self.variables = dict(variables or {})
         """Environment variables of its own, such as the one GPU that it and its candidates may see."""
         self.hidden = sorted({str(path.resolve()) for path in (*default_hidden(), *hidden)})
-        self.at_most = Level.parse(at_most)
+        self.at_most = Level.parse(rehearsed or at_most)
         """Level of isolation that is not gone beyond: tests look at the lower ones on a machine that allows more."""
+        self.rehearsed = bool(rehearsed)
+        """Another one has found that candidates work behind this level here: that takes a second, and a context."""
         self.isolation = ""
         """Level of isolation that the machine allowed; known once started."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +96,7 @@ class WarmParent:
             keep=tuple(sorted({str(Path(path).resolve()) for path in keep})),
             at_most=str(self.at_most),
         )
-        configuration = {"plan": asdict(plan), "interpreted": self.interpreted}
+        configuration = {"plan": asdict(plan), "interpreted": self.interpreted, "rehearsed": self.rehearsed}
         code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.sandbox.zygote import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, str(project_root()), str(theirs.fileno()), json.dumps(configuration)],

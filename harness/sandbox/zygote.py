@@ -4,8 +4,9 @@ Started by `harness.sandbox.parent` as a process of its own:
 
     python -c "…; from harness.sandbox.zygote import main; main()" SOCKET_FD CONFIGURATION_JSON
 
-Before it serves, a trial child rehearses what a candidate does behind the walls (`harness.sandbox.rehearsal`). For
-each `spawn` message it forks a warden (`harness.sandbox.warden`), which forks and guards the candidate's process.
+Before it serves, a trial child rehearses what a candidate does behind the walls (`harness.sandbox.rehearsal`), unless
+that was done for another one here. For each `spawn` message it forks a warden (`harness.sandbox.warden`), which forks
+and guards the candidate's process.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def main() -> None:
     gc.freeze()
     user = isolation.FIRST_USER if isolation.gives_users(level, plan) else None
     walls = isolation.Walls(level, isolation.Limits(), user, plan.keep, isolation.readable(level, plan))
-    walls = replace(walls, level=rehearsal.behind_what_works(walls, interpreted=interpreted))
+    if not configuration["rehearsed"]:
+        walls = replace(walls, level=rehearsal.behind_what_works(walls, interpreted=interpreted))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(sock)

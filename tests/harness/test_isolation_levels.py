@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from harness.engine.judging import Setup
+from harness.engine.process import JudgeProcess
+from harness.judge.judge import Judge
 from harness.sandbox import isolation, landlock, rehearsal, scratch, seccomp
 from harness.sandbox.levels import LEVELS, STRICT, STRONGEST, Level
-from harness.sandbox.parent import WarmParent
+from harness.sandbox.parent import START_TIMEOUT, WarmParent
+from harness.sandbox.wire import Channel, WireClosed
 from tests.harness.commands import NO_CACHE, ROOT, TOY, Warm
 from tests.harness.nobody import as_nobody
 
@@ -206,3 +213,42 @@ def test_a_rehearsal_leaves_nothing_behind() -> None:
     parent.start()
     parent.close()
     assert not list(Path("/tmp").glob("rehearsal-*"))
+
+
+@pytest.mark.parametrize("rehearsed", [False, True])
+def test_what_was_rehearsed_is_not_rehearsed_again(rehearsed: bool) -> None:
+    """Behind a rehearsal that can't succeed a parent serves only where it need not rehearse."""
+    ours, theirs = socket.socketpair()
+    code = (
+        "from harness.sandbox import rehearsal, zygote\n"
+        "rehearsal.behind_what_works = lambda walls, interpreted: 1 / 0\n"
+        "zygote.main()"
+    )
+    plan = isolation.Plan(keep=(str(ROOT), sys.prefix, sys.base_prefix), at_most="process")
+    told = json.dumps({"plan": asdict(plan), "interpreted": True, "rehearsed": rehearsed})
+    command = [sys.executable, "-c", code, str(theirs.fileno()), told]
+    about = {"cwd": ROOT, "env": {**os.environ, "TRITON_INTERPRET": "1"}, "stderr": subprocess.PIPE}
+    with theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()], **about) as process:
+        theirs.close()
+        channel = Channel(ours)
+        if rehearsed:
+            assert channel.receive(START_TIMEOUT)[0] == {"ready": True, "isolation": "process"}
+        else:
+            with pytest.raises(WireClosed):
+                channel.receive(START_TIMEOUT)
+        channel.close()
+        said = process.communicate()[1].decode()
+    assert ("ZeroDivisionError" in said) is not rehearsed
+
+
+def test_judges_of_one_command_rehearse_once(judge: Judge) -> None:
+    found: list[str] = []
+    setup = Setup(judge.device, judge.limits, (), (), 1)
+    first, second = (JudgeProcess(setup, found) for _ in range(2))
+    try:
+        about = first.start()
+        assert found == [about["rehearsed"]]
+        assert second.start() == about
+    finally:
+        first.kill()
+        second.kill()
