@@ -4,7 +4,8 @@ The timed half of a task makes the inputs and calls the solution, in the candida
 seeded alike. A round is one call of each, in random order, on values that were never there before; what both gave is
 compared, at first, in a round that is drawn, and at last. The device is held alone for the rounds.
 
-A workload on which the reference fails, or gives other values when it is called again with the same, times nobody.
+A workload on which the reference fails, or gives other values when it is called again with the same, times nobody; it
+is said which, and why.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class ScriptTiming:
         """Error of what was compared on this workload, as a share of what is allowed."""
         self.shift = 0
         """What the last call's values were made with."""
+        self.untimed: dict[str, list[str]] = {}
+        """Workloads that time nobody, by the reason."""
 
     def timings(self) -> Iterator[Timing]:
         """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
@@ -84,6 +87,13 @@ class ScriptTiming:
                 if timing is not None:
                     yield timing
 
+    def remarks(self) -> list[str]:
+        """What was not timed, a sentence for each reason."""
+        return [
+            f"not timed on {labels[0]}{f' and {len(labels) - 1} more' if labels[1:] else ''}: {reason}"
+            for reason, labels in self.untimed.items()
+        ]
+
     def compared(self) -> list[str]:
         """Workloads on which the candidate gives what the reference gives, and that says something. Raises
         CandidateFailed where the candidate fails or is wrong, and ReferenceFailed."""
@@ -91,7 +101,7 @@ class ScriptTiming:
         try:
             with closing(self._workloads(MOST_COMPARED)) as workloads:
                 for number, label in workloads:
-                    if self._warm_up_reference(number, speaking=True):
+                    if self._unfit(number, speaking=True) is None:
                         with _candidate(label, Outcome.TIMING_FAILED):
                             self._warm_up_candidate(number)
                         found.append(label)
@@ -126,11 +136,12 @@ class ScriptTiming:
     def _time(self, number: int, label: str) -> Timing | None:
         sides = {"reference": Side(self.reference), "candidate": Side(self.candidate)}
         with self.watch("first timed calls"):
-            ready = self._warm_up_reference(number)
-            if ready:
+            unfit = self._unfit(number)
+            if unfit is None:
                 with _candidate(label, Outcome.TIMING_FAILED):
                     self._warm_up_candidate(number)
-        if not ready:
+        if unfit is not None:
+            self.untimed.setdefault(unfit, []).append(label)
             self._drop()
             return None
         ratio = self._look(sides, label)
@@ -151,9 +162,10 @@ class ScriptTiming:
         with alone(self.device, Sides(self.reference, self.candidate), self.watch), self.watch("rounds"):
             return self._rounds(sides, label)
 
-    def _warm_up_reference(self, number: int, speaking: bool = False) -> bool:
-        """Its first calls, which compile: does it give the same values twice, others in between, and, if it has to be
-        `speaking`, such that say something? What it leaves unwritten holds what was there before, or NaN."""
+    def _unfit(self, number: int, speaking: bool = False) -> str | None:
+        """Why nobody can be timed beside the reference, if so. These are its first calls, which compile: does it give
+        the same values twice, others in between, and, if it has to be `speaking`, such that say something? What it
+        leaves unwritten holds what was there before, or NaN."""
         seconds, shift = self.limits.call_seconds, self._shift()
         try:
             self.reference.ready(number, self.seed, self.flush, seconds)
@@ -161,17 +173,21 @@ class ScriptTiming:
             self._call(Side(self.reference), shift, seconds)
             interpreted = LONGEST_COMPARED if speaking else LONGEST_INTERPRETED
             longest = interpreted if self.device.interpreted else LONGEST
+            too_long = f"the published reference takes over {longest:g} s a call"
             if self.device.interpreted and time.monotonic() - begin > longest:
-                return False
+                return too_long
             first = self.reference.keep(0, COMPARED, seconds)
             claims = [self._call(Side(self.reference), each, seconds)[0] for each in (self._shift(), shift)]
             if min(claims) > longest * 1e6:
-                return False
+                return too_long
             again = self.reference.keep(0, COMPARED, seconds)
-            spoken = says_something(first) or not speaking
-            return self._differ(first, again) is None and not holds_nan(first) and spoken
-        except CandidateFailed:
-            return False
+        except CandidateFailed as failure:
+            return f"the published reference fails: {failure.reason}"
+        if self._differ(first, again) is not None:
+            return "the published reference gives other values when it is called again"
+        if holds_nan(first):
+            return "the published reference gives NaN, or leaves values unwritten"
+        return None if says_something(first) or not speaking else "what the published reference gives says nothing"
 
     def _warm_up_candidate(self, number: int) -> None:
         seconds = self.limits.call_seconds

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES = 256 << 20
 """Of tensors that one run of a reference kept, at most, that are not made anew for the candidate's."""
+_NO_WORKLOADS = "not timed: the published file makes no workloads"
 PATIENCE = 4
 """The first run of a reference, in which it compiles, may take so many times what a stage may."""
 
@@ -236,13 +237,17 @@ class ScriptTrial(Trial):
     def time_all(self, process: CandidateProcess) -> None:
         """Speedup on the published workloads, where there are any."""
         if not self.task.timed_half:
+            self.notes.append("not timed: there are no published workloads")
             return
         judge, begin = self.judge, time.monotonic()
+        timing = self._timing(process)
         try:
-            self.timings.extend(self._timing(process).timings())
-        except ReferenceFailed:
+            self.timings.extend(timing.timings())
+            self.notes += timing.remarks() if timing.untimed else [] if self.timings else [_NO_WORKLOADS]
+        except ReferenceFailed as failure:
             self.timings.clear()
             judge.drop_reference(self.task)
+            self.notes.append(f"not timed: on the published workloads the published reference fails: {failure}")
         finally:
             self.timing_seconds = time.monotonic() - begin
 

@@ -78,12 +78,22 @@ def test_what_is_wrong_when_timed_is_found(judge: Judge, name: str) -> None:
     assert verdict.speedup is None and verdict.rules["value"]
 
 
+AGAIN = "not timed on size 70: the published reference gives other values when it is called again"
 UNTIMED = {
-    "nothing published": "",
-    "it fails": "raise RuntimeError('no')",
-    "it has none": "def describe_workloads():\n    return []\n",
-    "its inputs can't be made": TIMED.replace("x = _all", "raise MemoryError\n    x = _all"),
-    "its values are random": TIMED.replace("3.0)", "__import__('random').SystemRandom().random())"),
+    "nothing published": ("", "not timed: there are no published workloads"),
+    "it fails": (
+        "raise RuntimeError('no')",
+        "not timed: on the published workloads the published reference fails: RuntimeError: no",
+    ),
+    "it has none": (
+        "def describe_workloads():\n    return []\n",
+        "not timed: the published file makes no workloads",
+    ),
+    "its inputs can't be made": (
+        TIMED.replace("x = _all", "raise MemoryError\n    x = _all"),
+        "not timed on size 70: the published reference fails: MemoryError",
+    ),
+    "its values are random": (TIMED.replace("3.0)", "__import__('random').SystemRandom().random())"), AGAIN),
 }
 
 
@@ -94,12 +104,15 @@ def test_what_the_reference_leaves_unwritten_times_nobody(judge: Judge) -> None:
     for source in (KERNEL, lazy):
         verdict = judge.judge(timed(reference=lazy), source)
         assert verdict.outcome is Outcome.RIGHT and not verdict.timings, verdict.reason
+        assert verdict.notes == ("not timed on size 70: the published reference gives NaN, or leaves values unwritten",)
 
 
 @pytest.mark.parametrize("name", UNTIMED)
 def test_what_can_not_be_timed_is_right_without_a_time(judge: Judge, name: str) -> None:
-    verdict = judge.judge(timed(UNTIMED[name]), KERNEL)
+    half, note = UNTIMED[name]
+    verdict = judge.judge(timed(half), KERNEL)
     assert verdict.outcome is Outcome.RIGHT and not verdict.timings and verdict.speedup is None, verdict.reason
+    assert verdict.notes == (note,)
 
 
 TURNS = """
@@ -117,6 +130,10 @@ def test_a_reference_that_differs_from_itself_later_times_nobody(judge: Judge) -
     turning = KERNEL.replace("def scale", "def _work") + TURNS
     verdict = judge.judge(timed(reference=turning), KERNEL)
     assert verdict.outcome is Outcome.RIGHT and not verdict.timings, verdict.reason
+    assert verdict.notes == (
+        "not timed: on the published workloads the published reference fails: it gives other values when it is called "
+        "again",
+    )
 
 
 def test_what_works_in_place_is_compared_by_its_inputs(judge: Judge) -> None:
