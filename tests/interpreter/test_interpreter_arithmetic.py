@@ -12,6 +12,8 @@ import triton.language as tl
 from interpreter_support import DTYPES, on_gpu, patterns, run_binary, run_unary, same
 from test_interpreter_formats import LARGEST, expected
 
+from harness.sandbox.interpreter.bounds import OutOfBounds
+
 ARITHMETIC = {"add": torch.add, "sub": torch.sub, "mul": torch.mul}
 COMPARISONS = {"lt": torch.lt, "le": torch.le, "gt": torch.gt, "ge": torch.ge, "eq": torch.eq, "ne": torch.ne}
 FLOATS = ("bf16", "fp16", "fp32", "fp64", "fp8e4nv", "fp8e5", "fp8e4b8", "fp8e5b16")
@@ -365,3 +367,28 @@ def test_full() -> None:
     out = torch.empty(16, dtype=torch.bfloat16, device="cuda")
     full_kernel[(1,)](out, BLOCK=16)
     same(out, torch.full((16,), 1.1, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64, torch.uint8])
+def test_by_zero_all_bits_are_set_and_all_is_left(dtype: torch.dtype) -> None:
+    a = torch.tensor([5, 0, 7, 100], dtype=dtype)
+    b = torch.tensor([0, 0, 2, 0], dtype=dtype)
+    ones = 255 if dtype is torch.uint8 else -1
+    for op, want in (("div", [ones, ones, 3, ones]), ("mod", [5, 0, 1, 100])):
+        out = on_gpu(torch.empty_like(a))
+        integer_kernel[(1,)](on_gpu(a), on_gpu(b), out, OP=op, BLOCK=4)
+        assert out.tolist() == want
+
+
+@triton.jit
+def divided_index_kernel(x, out, n, by):
+    block = tl.program_id(0) // (n // by)
+    at = block * 32 + tl.arange(0, 32)
+    tl.store(out + at, tl.load(x + at, mask=at < n), mask=at < n)
+
+
+def test_an_index_that_was_divided_by_zero_is_outside() -> None:
+    x = on_gpu(torch.randn(32))
+    divided_index_kernel[(1,)](x, on_gpu(torch.empty(32)), 32, 32)
+    with pytest.raises(OutOfBounds, match=r"32 elements \(128 bytes\) before the start of the memory of `x`"):
+        divided_index_kernel[(1,)](x, on_gpu(torch.empty(32)), 16, 32)

@@ -107,11 +107,19 @@ def _bitwise(op: Callable[..., Array]) -> Callable[..., Handle]:
 
 
 def _quotient(a: Array, b: Array) -> Array:
-    """Integer division toward zero; by zero it is zero, as undefined as on a GPU, but no trap."""
+    """Integer division toward zero. By zero it is undefined on a GPU, and no trap: all bits are set here, so that what
+    is addressed by it lies far away."""
     out = np.floor_divide(a, b)
     if a.dtype.kind == "i":
         out = out + ((out < 0) & (out * b != a))
-    return out
+    none = np.equal(b, 0)
+    return np.where(none, np.invert(np.zeros_like(out)), out) if none.any() else out
+
+
+def _rest(a: Array, b: Array) -> Array:
+    """What that leaves: by zero, all of it."""
+    none = np.equal(b, 0)
+    return np.where(none, a, np.fmod(a, b)) if none.any() else np.fmod(a, b)
 
 
 def _ordered_not_equal(a: Array, b: Array) -> Array:
@@ -154,8 +162,8 @@ ARITHMETIC: dict[str, Callable[..., Array]] = {
     "create_add": np.add,
     "create_sub": np.subtract,
     "create_mul": np.multiply,
-    "create_srem": np.fmod,
-    "create_urem": np.fmod,
+    "create_srem": _rest,
+    "create_urem": _rest,
     "create_sdiv": _quotient,
     "create_udiv": _quotient,
     "create_minsi": np.minimum,
