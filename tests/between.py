@@ -44,7 +44,7 @@ def pair(judge: Judge, task: Task, case: Case, again: int) -> tuple[list[float],
             inputs = task.make_inputs(case, Rng(number, judge.device.torch))
             rng = random.Random(number)
             about = (judge.device, judge.peaks, judge.timing, rng, Stopwatch())
-            timed = time_workload(task, case, inputs, Sides(*sides), *about)
+            timed = time_workload(task, case, inputs, Sides(*sides, judge.usage), *about)
             found.append(timed.speedup)
             rounds.append(len(timed.candidate_samples_us))
         return found, rounds

@@ -1,5 +1,6 @@
-"""What processes of one machine share a device by: a lease, held only while timing, so that no two time at once, and
-parts of its memory, so that all that is checked and compiled meanwhile fits."""
+"""What processes of one machine share a device by: a lease, held only while timing, so that no two time at once; parts
+of its memory, so that all that is checked and compiled meanwhile fits; and quiet, for calls that are so long that the
+device would give others a turn in the middle of them."""
 
 from __future__ import annotations
 
@@ -17,8 +18,7 @@ from pathlib import Path
 @contextmanager
 def lease(device_id: str) -> Iterator[None]:
     """Hold the device of this id (its UUID) alone; waits for others. The kernel ends the lease of a killed process."""
-    path = _path(device_id, "lock")
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _opened(device_id, "lock")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -26,8 +26,53 @@ def lease(device_id: str) -> Iterator[None]:
         os.close(fd)
 
 
+@contextmanager
+def using(device_id: str) -> Iterator[None]:
+    """Work on the device of this id that nobody times; waits while others want it to be quiet. Never ask twice, nor for
+    the lease meanwhile."""
+    turn = _opened(device_id, "turn")
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        use = _opened(device_id, "use")
+        fcntl.flock(use, fcntl.LOCK_SH)
+    finally:
+        os.close(turn)
+    try:
+        yield
+    finally:
+        os.close(use)
+
+
+@contextmanager
+def quiet(device_id: str, patience: float) -> Iterator[bool]:
+    """Have nobody begin to work on the device by `using` it, and wait until those that have begun are done, for up to
+    `patience` seconds: are they? For who holds the lease."""
+    turn, use = _opened(device_id, "turn"), _opened(device_id, "use")
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        end = time.monotonic() + patience
+        while not (alone := _taken(use)) and time.monotonic() < end:
+            time.sleep(_POLL)
+        yield alone
+    finally:
+        os.close(use)
+        os.close(turn)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _opened(device_id: str, kind: str) -> int:
+    return os.open(_path(device_id, kind), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 _POLL = 0.02
-"""Seconds between looks at who holds memory."""
+"""Seconds between looks at who holds memory, or uses the device."""
 
 
 @contextmanager

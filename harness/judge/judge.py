@@ -34,6 +34,7 @@ from harness.judge.script_trial import ScriptTrial
 from harness.judge.standing import Standings
 from harness.judge.stopwatch import shares
 from harness.judge.trial import WHOLE, Scope, Trial
+from harness.judge.usage import Usage
 from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.isolation import Limits
@@ -100,6 +101,7 @@ class Judge:
         self.parent = WarmParent(
             interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most, rehearsed=rehearsed
         )
+        self.usage = Usage(device)
         self._peaks: Peaks | None = None
         self._started, self._places = False, ExitStack()
         self._references: dict[str, CandidateProcess] = {}
@@ -172,7 +174,7 @@ class Judge:
             trial.read()
             with ExitStack() as stack:
                 with trial.watch("start"):
-                    process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch)
+                    process = self.process()
                     stack.enter_context(process)
                 try:
                     trial.call_all(process)
@@ -224,9 +226,13 @@ class Judge:
             failed_on=trial.failed_on if found.outcome is not Outcome.RIGHT else None,
             digest=hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
             warnings=tuple(suspicions),
-            notes=tuple(trial.notes),
+            notes=(*trial.notes, *self.usage.remarks()),
             rules=trial.rules,
         )
+
+    def process(self) -> CandidateProcess:
+        """A new one, not entered yet."""
+        return CandidateProcess(self.parent, self.limits.sandbox, self.device.torch, self.usage)
 
     def reference_process(self, task: Task) -> CandidateProcess:
         """The reference's process, kept while the same few tasks are judged. A broken one is the task's trouble."""
@@ -240,7 +246,7 @@ class Judge:
 
     def another_reference(self, task: Task) -> CandidateProcess:
         """One more process of the reference, the caller's to close."""
-        process = CandidateProcess(self.parent, self.limits.sandbox, self.device.torch).__enter__()
+        process = self.process().__enter__()
         try:
             self.compiled.give(task.reference, process)
             compilers = min(COMPILERS, len(kept_for(self.device).others)) if isinstance(task, ScriptTask) else 1
@@ -256,10 +262,7 @@ class Judge:
 
     def _compile_driver(self) -> None:
         """Have Triton make its driver module; where it can't, each candidate will say so."""
-        with (
-            suppress(CandidateFailed),
-            CandidateProcess(self.parent, self.limits.sandbox, self.device.torch) as process,
-        ):
+        with suppress(CandidateFailed), self.process() as process:
             process.load(DRIVER, "prepare", self.limits.stage_seconds)
             process.call({}, 0, [], self.limits.stage_seconds)
             self.compiled.keep(DRIVER, self.compiled.take(DRIVER, process))

@@ -127,7 +127,7 @@ class Rounds:
     def warm_up(self) -> None:
         """The first blocks, which compile."""
         for name, side in self.sides.items():
-            with Blame(name, self.task, self.case):
+            with self._beside_others(), Blame(name, self.task, self.case):
                 side.process.base(self.inputs, self.fresh, self.flush, self._left())
                 self.first = self._shifts(self.calls if self.device.interpreted else 1)
                 self._block(name, self.first)
@@ -150,6 +150,23 @@ class Rounds:
                 many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
                 self.calls = max(self.calls, many)
         self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / max(walls))))
+
+    @contextmanager
+    def _beside_others(self) -> Iterator[None]:
+        """Around blocks that nobody times; waiting for others takes nothing off the stage's time."""
+        usage = self.processes.usage
+        before = usage.waited
+        with usage():
+            self.begin += usage.waited - before
+            yield
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """While calls are timed that are long: nobody else works on the device, which is held."""
+        asked, longest = time.monotonic(), max(side.claim for side in self.sides.values())
+        with self.processes.usage.quiet(longest, self.stopwatch):
+            self.begin += time.monotonic() - asked
+            yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -217,7 +234,7 @@ class Rounds:
         """Who does the work of one more call; nothing on the interpreter, and where the profiler sees nothing."""
         if not self.watched:
             return Profile()
-        with self.stopwatch("profile"):
+        with self._beside_others(), self.stopwatch("profile"):
             return self._profile()
 
     def _profile(self) -> Profile:

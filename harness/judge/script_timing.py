@@ -67,11 +67,13 @@ class ScriptTiming:
         watch: Stopwatch,
     ) -> None:
         self.task, self.device, self.pool, self.limits, self.rng, self.watch = task, device, pool, limits, rng, watch
-        self.reference, self.candidate = sides.reference, sides.candidate
+        self.sides, self.reference, self.candidate = sides, sides.reference, sides.candidate
         self.seed = rng.randrange(1 << 32)
         self.flush = 0 if device.interpreted else flush_bytes(device)
         self.worst = 0.0
         """Error of what was compared on this workload, as a share of what is allowed."""
+        self.longest = 0.0
+        """µs of a call on this workload, at most."""
         self.shift = 0
         """What the last call's values were made with."""
         self.untimed: dict[str, list[str]] = {}
@@ -134,8 +136,8 @@ class ScriptTiming:
         return spread(len(workloads), most)
 
     def _time(self, number: int, label: str) -> Timing | None:
-        sides = {"reference": Side(self.reference), "candidate": Side(self.candidate)}
-        with self.watch("first timed calls"):
+        sides, self.longest = {"reference": Side(self.reference), "candidate": Side(self.candidate)}, 0.0
+        with self.watch("first timed calls"), self.sides.usage():
             unfit = self._unfit(number)
             if unfit is None:
                 with _candidate(label, Outcome.TIMING_FAILED):
@@ -159,7 +161,8 @@ class ScriptTiming:
 
     def _look(self, sides: dict[str, Side], label: str) -> Ratio:
         """All rounds, the device held alone."""
-        with alone(self.device, Sides(self.reference, self.candidate), self.watch), self.watch("rounds"):
+        quiet = self.sides.usage.quiet(self.longest, self.watch)
+        with alone(self.device, self.sides, self.watch), self.watch("rounds"), quiet:
             return self._rounds(sides, label)
 
     def _unfit(self, number: int, speaking: bool = False) -> str | None:
@@ -259,6 +262,7 @@ class ScriptTiming:
         if fired.samples:
             side.pace.saw(fired.launched, 1)
             side.claim = fired.samples[0]
+            self.longest = max(self.longest, side.claim)
         return (fired.samples[0] if fired.samples else wall), wall
 
     def _compare(self) -> None:

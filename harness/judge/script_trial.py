@@ -96,7 +96,7 @@ class ScriptTrial(Trial):
     def _try_all(self, process: CandidateProcess) -> Difference | None:
         self._load(process)
         wrong: Difference | None = None
-        self._deadline = time.monotonic() + self.judge.limits.stage_seconds
+        self._begin_calls(1)
         by_value = True
         for case in self.task.cases:
             difference, right = self._try_seed(process, case)
@@ -114,7 +114,7 @@ class ScriptTrial(Trial):
         seed, begin = self._seed(case, "script"), time.monotonic()
         try:
             with self.watch("calls"):
-                ran = self._run(process, seed, max(1.0, self._deadline - begin))
+                ran = self._run(process, seed, max(1.0, self._left()))
         except CandidateFailed as failure:
             self.failed_on = case.id
             raise CandidateFailed(failure.outcome, f"on {case.id}: {failure.reason}", failure.detail) from None
@@ -254,7 +254,7 @@ class ScriptTrial(Trial):
     def _timing(self, process: CandidateProcess) -> ScriptTiming:
         judge = self.judge
         rng = random.Random(self._seed(self.task.cases[0], "timing"))
-        sides = Sides(judge.reference_process(self.task), process)
+        sides = Sides(judge.reference_process(self.task), process, judge.usage)
         return ScriptTiming(self.task, sides, judge.device, judge.pool, judge.timing, rng, self.watch)
 
     def praise(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.judge.clocks import Clocks
 from harness.judge.pace import Pace
+from harness.judge.usage import Usage
 from harness.sandbox.candidate import CandidateProcess
 
 
@@ -15,6 +16,8 @@ class Sides:
 
     reference: CandidateProcess
     candidate: CandidateProcess
+    usage: Usage
+    """Of the device, by their judge."""
 
 
 @dataclass

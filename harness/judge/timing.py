@@ -60,7 +60,8 @@ def _look(rounds: Rounds, watch: Stopwatch, first: bool) -> tuple[Ratio, Profile
         with watch("rounds"):
             if first:
                 rounds.calibrate()
-            ratio = rounds.run()
+            with rounds.quiet():
+                ratio = rounds.run()
         found = rounds.profile() if rounds.profile_checked else None
         with watch("giving memory back"):
             rounds.trim()

@@ -8,7 +8,7 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,7 @@ class Trial:
         self._names: list[str] = []
         self._deadline = 0.0
         """Of all calls of the checks; waiting for others puts it off."""
+        self._waited = judge.usage.waited
         self._device_type = judge.device.torch.partition(":")[0]
 
     def read(self) -> None:
@@ -122,7 +123,7 @@ class Trial:
     def call_all(self, process: CandidateProcess) -> None:
         """Call and execution: every case, the smallest first."""
         task, scope = self.task, self.scope
-        self._deadline = time.monotonic() + self.judge.limits.stage_seconds * scope.seeds
+        self._begin_calls(scope.seeds)
         with self.watch("load"):
             self.judge.compiled.give(self.source, process, self.task.reference)
             process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
@@ -156,7 +157,7 @@ class Trial:
         try:
             with self.watch("reference"):
                 reference = judge.reference_process(self.task)
-            self._time_workloads(Sides(reference, process))
+            self._time_workloads(Sides(reference, process, judge.usage))
             with self.watch("keeping"):
                 judge.keep_reference(self.task)
             self._time_elsewhere(process)
@@ -199,12 +200,12 @@ class Trial:
             with self.watch("other processes"):
                 reference = judge.another_reference(self.task)
                 stack.callback(reference.close)
-                process = stack.enter_context(CandidateProcess(judge.parent, judge.limits.sandbox, judge.device.torch))
+                process = stack.enter_context(judge.process())
                 stack.callback(lambda: self._hear(process))
                 judge.compiled.give(self.source, process, self.task.reference)
                 judge.compiled.hand(piece, process)
                 process.load(self.source, self.task.entry_point, judge.limits.stage_seconds)
-            yield Sides(reference, process)
+            yield Sides(reference, process, judge.usage)
 
     def _hear(self, process: CandidateProcess) -> None:
         self.testimony = self.testimony.joined(process.testify())
@@ -214,7 +215,7 @@ class Trial:
         judge, rng = self.judge, random.Random(self._seed(case, f"timing{use}"))
         try:
             with self._memory_for(case):
-                with self.watch("inputs"):
+                with self.watch("inputs"), judge.usage():
                     seed = self._seed(case, f"timed inputs{use}")
                     inputs = self.task.make_inputs(case, Rng(seed, judge.device.torch))
                 timed = timing.time_workload(
@@ -263,7 +264,8 @@ class Trial:
         self.accuracy = accuracy.weigh(self._errors, errors)
 
     def _call_reference(self, case: Case, seed: int) -> tuple[Expected, Returned, list[str]]:
-        inputs = self.task.make_inputs(case, Rng(seed, self.judge.device.torch))
+        with self.judge.usage():
+            inputs = self.task.make_inputs(case, Rng(seed, self.judge.device.torch))
         needed, watch = self._needs(inputs)
         try:
             returned = self.judge.reference_process(self.task).call(
@@ -274,7 +276,8 @@ class Trial:
             raise InfrastructureError(
                 f"the reference of {self.task.name} failed on {case.id}: {failure.reason}; mend its reference.py"
             ) from failure
-        return expect(self.task, inputs), returned, list(inputs)
+        with self.judge.usage():
+            return expect(self.task, inputs), returned, list(inputs)
 
     def _needs(self, inputs: Inputs) -> tuple[int, list[int]]:
         """Room for what a call gives back, and the positions of the inputs that are looked at after it."""
@@ -303,7 +306,7 @@ class Trial:
         A workload fills much of a device: it has a part of the memory, its oracle the lease, and all is given back.
         """
         if not large or self.judge.device.interpreted:
-            return self._call_and_compare(process, case, repeat, configuration, note, nullcontext())
+            return self._call_and_compare(process, case, repeat, configuration, note, self.judge.usage())
         with self._memory_for(case):
             found = self._call_and_compare(process, case, repeat, configuration, note, self._oracles_turn())
             process.release(self.judge.limits.stage_seconds)
@@ -331,10 +334,10 @@ class Trial:
         turn: AbstractContextManager[None],
     ) -> tuple[Returned, CandidateFailed | None]:
         task, device = self.task, self.judge.device
-        with self.watch("inputs"):
+        with self.watch("inputs"), self.judge.usage():
             inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
         results_room, watch = self._needs(inputs)
-        left = self._deadline - time.monotonic()
+        left = self._left()
         if left <= 0:
             self.failed_on = self.failed_on or case.id
             raise CandidateFailed(
@@ -368,6 +371,15 @@ class Trial:
         if measured is not None:
             self._errors[case.id] = measured
         return returned, None
+
+    def _begin_calls(self, seeds: int) -> None:
+        """The time for the calls of the checks runs from now."""
+        self._deadline = time.monotonic() + self.judge.limits.stage_seconds * seeds
+        self._waited = self.judge.usage.waited
+
+    def _left(self) -> float:
+        """Seconds for the calls of the checks."""
+        return self._deadline - time.monotonic() + self.judge.usage.waited - self._waited
 
     def _seed(self, case: Case, use: object) -> int:
         return int.from_bytes(hashlib.sha256(f"{self.seed}/{case.id}/{use}".encode()).digest()[:6], "big")

@@ -6,7 +6,8 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -66,6 +67,8 @@ class CandidateProcess(ScriptCalls):
     limits: Limits
     device: str
     """`cpu` or `cuda:N`."""
+    use: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around all that it is asked to do, but for blocks of calls."""
     _channel: Channel = field(init=False, repr=False)
     _control: Channel = field(init=False, repr=False)
     _arena: Arena | DeviceArena | None = field(default=None, init=False, repr=False)
@@ -319,8 +322,9 @@ class CandidateProcess(ScriptCalls):
         return read_tensor(self._arena, claim, self.device)
 
     def _ask(self, message: dict[str, Any], timeout: float, fds: tuple[int, ...] = ()) -> dict[str, Any]:
-        self._send(message, fds)
-        return self._hear(timeout, loading=message["op"] == "load")
+        with self.use():
+            self._send(message, fds)
+            return self._hear(timeout, loading=message["op"] == "load")
 
     def _send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         try:

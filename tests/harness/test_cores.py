@@ -69,12 +69,12 @@ def test_who_times_is_on_the_quiet_cores(judge: Judge, doubled: Task, monkeypatc
     with first as one, second as other:
         for process in (one, other):
             process.load(WHERE, "doubled", 60.0)
-        with holding.alone(judge.device, Sides(one, other), Stopwatch()) as waited:
+        with holding.alone(judge.device, Sides(one, other, judge.usage), Stopwatch()) as waited:
             assert waited >= 0.0 and os.sched_getaffinity(0) == kept.quiet
             assert where(one) == where(other) == kept.quiet
         assert where(one) == where(other) == kept.others and os.sched_getaffinity(0) == HERE
         other.testify()
-        with holding.alone(judge.device, Sides(one, other), Stopwatch()):
+        with holding.alone(judge.device, Sides(one, other, judge.usage), Stopwatch()):
             assert where(one) == kept.quiet, "one that has ended holds nobody up"
 
 

@@ -1,0 +1,73 @@
+"""How a judge and its candidates work on a device beside others, who may be timing there.
+
+A device that has work of several processes gives each its turn, of a millisecond or two. A call of one turn fits into
+it, and of most that take two or three the others see nothing; a longer one would be measured with others' turns in it,
+up to several times too long. So before such calls are timed all others finish what they have begun, and begin nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from harness.device import Device
+from harness.engine.lease import quiet, using
+from harness.judge.stopwatch import Stopwatch
+
+LONG_US = 4_000.0
+"""A call that takes so many µs or more is timed in quiet. That costs: others may be compiling."""
+PATIENCE = 20.0
+"""Seconds for others to finish what they have begun; then the call is timed beside them, and that is said."""
+
+
+class Usage:
+    """Of one judge, by one thread: `with usage(): …` around work that nobody times."""
+
+    def __init__(self, device: Device) -> None:
+        self._id = None if device.interpreted else device.uuid
+        self._inside = False
+        self.waited = 0.0
+        """Seconds, all together, until others had been timed."""
+        self.disturbed = 0
+        """Times that others did not finish."""
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        if self._id is None or self._inside:
+            yield
+            return
+        asked = time.monotonic()
+        with using(self._id), self._within():
+            self.waited += time.monotonic() - asked
+            yield
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Around what is done with the lease in hand: it is this judge that times."""
+        with self._within():
+            yield
+
+    @contextmanager
+    def quiet(self, us: float, watch: Stopwatch) -> Iterator[None]:
+        """Around the timing of calls of so many µs, with the lease in hand."""
+        if self._id is None or us < LONG_US:
+            yield
+            return
+        with ExitStack() as stack:
+            with watch("waiting for quiet"):
+                self.disturbed += not stack.enter_context(quiet(self._id, PATIENCE))
+            yield
+
+    def remarks(self) -> list[str]:
+        """What a reader should know of the times, once."""
+        times, self.disturbed = self.disturbed, 0
+        return [f"others worked on the device while long calls were timed, {times} times"] if times else []
+
+    @contextmanager
+    def _within(self) -> Iterator[None]:
+        before, self._inside = self._inside, True
+        try:
+            yield
+        finally:
+            self._inside = before
