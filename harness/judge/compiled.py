@@ -2,9 +2,7 @@
 
 A piece belongs to one source, one version of PyTorch and Triton, and one kind of device, and is given to processes of
 that source alone. Kept is only what came from a source that was judged right, with nothing to look at. Besides, there
-is what every process would have a C compiler make otherwise: one piece for all of them, Triton's own driver module; and
-one a reference, for candidates for its task, the launchers of its kernels, which serve all kernels whose arguments have
-the same types.
+is one piece for all of them: Triton's own driver module, which every process would have a C compiler make otherwise.
 
 It is a cache: where a file can't be read or written, kernels are compiled.
 """
@@ -23,7 +21,6 @@ from pathlib import Path
 import torch
 
 from harness.device import Device, version_of
-from harness.sandbox.binaries import LAUNCHERS
 from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.failed import CandidateFailed
 
@@ -31,8 +28,6 @@ BUDGET_BYTES = 4 << 30
 """Above it, what was used longest ago is removed."""
 SECONDS = 30.0
 """For packing and unpacking."""
-_LAUNCHERS = "-launchers"
-"""Of a reference's process alone: no candidate has a hand in what others are given."""
 DRIVER = """
 import triton.runtime
 
@@ -60,13 +55,10 @@ class Compiled:
         """Is there a piece of this source?"""
         return self.folder is not None and self._path(source).exists()
 
-    def give(self, source: str, process: CandidateProcess, reference: str = "") -> None:
-        """Let a process find what is kept of its source, the driver module, and the launchers of this reference, before
-        it is loaded."""
-        if self.folder is None:
-            return
-        for each in (self._path(DRIVER), self._path(reference, _LAUNCHERS), self._path(source)):
-            with _opened(each) as fd:
+    def give(self, source: str, process: CandidateProcess) -> None:
+        """Let a process find what is kept of its source, and the driver module, before it is loaded."""
+        for each in (DRIVER, source):
+            with self._opened(each) as fd:
                 if fd is not None:
                     process.give(fd, SECONDS)
 
@@ -88,19 +80,9 @@ class Compiled:
 
     def keep(self, source: str, piece: bytes) -> None:
         """Keep what `take` gave."""
-        if self.folder is not None and piece:
-            self._write(self._path(source), piece)
-
-    def keep_reference(self, reference: str, process: CandidateProcess) -> None:
-        """Keep what is worth it of a reference's process, and its launchers."""
-        self.keep(reference, self.take(reference, process))
-        if self.folder is None or self._path(reference, _LAUNCHERS).exists():
+        if self.folder is None or not piece:
             return
-        with contextlib.suppress(CandidateFailed):
-            if piece := process.pack(SECONDS, LAUNCHERS):
-                self._write(self._path(reference, _LAUNCHERS), piece)
-
-    def _write(self, path: Path, piece: bytes) -> None:
+        path = self._path(source)
         unfinished = path.with_suffix(f".{secrets.token_hex(8)}")
         try:
             unfinished.write_bytes(piece)
@@ -122,19 +104,19 @@ class Compiled:
                 path.unlink(missing_ok=True)
                 excess -= about.st_size
 
-    def _path(self, source: str, kind: str = "") -> Path:
+    @contextmanager
+    def _opened(self, source: str) -> Iterator[int | None]:
+        fd = None
+        if self.folder is not None:
+            with contextlib.suppress(OSError):
+                fd = os.open(self._path(source), os.O_RDONLY | os.O_CLOEXEC)
+                os.utime(fd)  # used now
+        try:
+            yield fd
+        finally:
+            if fd is not None:
+                os.close(fd)
+
+    def _path(self, source: str) -> Path:
         assert self.folder is not None
-        return self.folder / f"{hashlib.sha256(source.encode('utf-8', 'surrogatepass')).hexdigest()}{kind}.tar"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int | None]:
-    fd = None
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        os.utime(fd)  # used now
-    try:
-        yield fd
-    finally:
-        if fd is not None:
-            os.close(fd)
+        return self.folder / f"{hashlib.sha256(source.encode('utf-8', 'surrogatepass')).hexdigest()}.tar"

@@ -258,7 +258,7 @@ class Judge:
 
     def keep_reference(self, task: Task) -> None:
         """Keep what Triton compiled of it, for other judges and other runs."""
-        self.compiled.keep_reference(task.reference, self.reference_process(task))
+        self.compiled.keep(task.reference, self.compiled.take(task.reference, self.reference_process(task)))
 
     def _compile_driver(self) -> None:
         """Have Triton make its driver module; where it can't, each candidate will say so."""

@@ -90,7 +90,7 @@ class ScriptTrial(Trial):
 
     def _load(self, process: CandidateProcess) -> None:
         with self.watch("load"):
-            self.judge.compiled.give(self.source, process, self.task.reference)
+            self.judge.compiled.give(self.source, process)
             process.load(self.source, "", self.judge.limits.stage_seconds, self.task.stand_ins)
 
     def _try_all(self, process: CandidateProcess) -> Difference | None:

@@ -125,7 +125,7 @@ class Trial:
         task, scope = self.task, self.scope
         self._begin_calls(scope.seeds)
         with self.watch("load"):
-            self.judge.compiled.give(self.source, process, self.task.reference)
+            self.judge.compiled.give(self.source, process)
             process.load(self.source, task.entry_point, self.judge.limits.stage_seconds)
         wrong: CandidateFailed | None = None
         ordered = [
@@ -202,7 +202,7 @@ class Trial:
                 stack.callback(reference.close)
                 process = stack.enter_context(judge.process())
                 stack.callback(lambda: self._hear(process))
-                judge.compiled.give(self.source, process, self.task.reference)
+                judge.compiled.give(self.source, process)
                 judge.compiled.hand(piece, process)
                 process.load(self.source, self.task.entry_point, judge.limits.stage_seconds)
             yield Sides(reference, process, judge.usage)

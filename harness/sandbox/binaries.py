@@ -13,20 +13,17 @@ import tarfile
 
 MOST_BYTES = 64 << 20
 """A larger piece is not kept."""
-LAUNCHERS = "__triton_launcher"
-"""Triton's files of this prefix launch any kernel whose arguments have the same types."""
 _GROUP = "__grp__"
 """Triton's files of this prefix list the files of one kernel by their full paths."""
 
 
-def pack(folder: str, fd: int, prefix: str = "") -> int:
-    """Write the files of this prefix in Triton's folder into an open file: the bytes written, 0 where there is nothing
-    or too much."""
+def pack(folder: str, fd: int) -> int:
+    """Write Triton's folder into an open file: the bytes written, 0 where there is nothing or too much."""
     files = []
     for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         for name in sorted(os.listdir(os.path.join(folder, entry))):
             path = os.path.join(folder, entry, name)
-            if name.startswith(prefix) and os.path.isfile(path) and not os.path.islink(path):
+            if os.path.isfile(path) and not os.path.islink(path):
                 files.append((path, f"{entry}/{name}", os.path.getsize(path)))
     if not files or sum(size + 2048 for _, _, size in files) > MOST_BYTES:
         return 0

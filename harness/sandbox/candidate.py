@@ -99,11 +99,11 @@ class CandidateProcess(ScriptCalls):
         """Before it is loaded: let Triton find what it compiled in another process, by `pack`; an open file."""
         self._ask({"op": "compiled"}, timeout, (compiled,))
 
-    def pack(self, timeout: float, prefix: str = "") -> bytes:
-        """What Triton compiled in this process, of files that begin so; empty where that is nothing or too much."""
+    def pack(self, timeout: float) -> bytes:
+        """What Triton compiled in this process, for one of the same source; empty where that is nothing or too much."""
         fd = os.memfd_create("kernel-assay-compiled", os.MFD_CLOEXEC)
         try:
-            told = self._ask({"op": "pack", "prefix": prefix}, timeout, (fd,)).get("bytes")
+            told = self._ask({"op": "pack"}, timeout, (fd,)).get("bytes")
             if type(told) is not int or not 0 < told <= binaries.MOST_BYTES:
                 return b""
             return os.pread(fd, told, 0)

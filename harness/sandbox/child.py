@@ -144,9 +144,9 @@ class _Session(Scripts, Blocks):
         os.close(fd)
         return {}
 
-    def pack(self, fd: int, prefix: str) -> dict[str, Any]:
+    def pack(self, fd: int) -> dict[str, Any]:
         try:
-            return {"bytes": binaries.pack(self.cache, fd, prefix)}
+            return {"bytes": binaries.pack(self.cache, fd)}
         finally:
             os.close(fd)
 

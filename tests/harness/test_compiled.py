@@ -42,21 +42,6 @@ def doubled():
 """As Triton itself does it."""
 
 
-LAUNCHES = f"""
-from triton.runtime.cache import get_cache_manager
-
-FILES = {{"{binaries.LAUNCHERS}.so": "B" * 52, "k.cubin": {KEY!r}}}
-THERE = [name for name, key in FILES.items() if get_cache_manager(key).get_file(name)]
-MADE = [name for name in FILES if name not in THERE]
-for name in MADE:
-    get_cache_manager(FILES[name]).put(b"compiled", name)
-
-def doubled():
-    raise ValueError(" ".join(["it has", "there:", *THERE, "made:", *MADE]))
-"""
-"""A program that says which of its files it had to make."""
-
-
 @pytest.fixture
 def kept(tmp_path: Path) -> Compiled:
     return Compiled(tmp_path / "compiled", GPU)
@@ -131,30 +116,6 @@ def test_the_same_source_finds_what_was_compiled(kept: Compiled, judge: Judge, p
         kept.give(COMPILES + "\n", other)
         other.load(COMPILES + "\n", "doubled", 30.0)
         assert "nothing was there" in _told(other)
-
-
-def test_launchers_of_the_reference_are_there_for_all_of_its_task(kept: Compiled, judge: Judge) -> None:
-    def reached(source: str, reference: str) -> list[str]:
-        with CandidateProcess(judge.parent, judge.limits.sandbox, "cpu") as process:
-            kept.give(source, process, reference)
-            process.load(source, "doubled", 30.0)
-            kept.keep(source, kept.take(source, process))
-            return _told(process).split("it has ")[1].split()
-
-    with CandidateProcess(judge.parent, judge.limits.sandbox, "cpu") as process:
-        process.load(LAUNCHES, "doubled", 30.0)
-        kept.keep_reference(LAUNCHES, process)
-    candidate = LAUNCHES.replace("k.cubin", "mine.cubin")
-    assert reached(candidate, LAUNCHES) == ["there:", f"{binaries.LAUNCHERS}.so", "made:", "mine.cubin"]
-    assert reached(candidate + "#", "another reference") == [
-        "there:",
-        "made:",
-        f"{binaries.LAUNCHERS}.so",
-        "mine.cubin",
-    ]
-    assert reached(candidate + "##", candidate) == ["there:", "made:", f"{binaries.LAUNCHERS}.so", "mine.cubin"], (
-        "what a candidate made is its own, whatever is said to be the reference"
-    )
 
 
 def test_the_drivers_module_is_everybodys(kept: Compiled, judge: Judge, process: CandidateProcess) -> None:
