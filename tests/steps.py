@@ -56,7 +56,7 @@ def walk(names: list[str], device: str, cache: str | None, together: Barrier) ->
         for name in names:
             task = suite.task(name)
             together.wait()
-            with judge.process() as process:
+            with judge.new_process() as process:
                 with steps("load"):
                     judge.compiled.give(task.reference, process)
                     process.load(task.reference, task.entry_point, SECONDS)

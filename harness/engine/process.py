@@ -55,7 +55,7 @@ class JudgeProcess:
             )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(pickle.dumps(replace(self._setup, rehearsed="".join(self._rehearsed[:1]))))
+            stdin.write(pickle.dumps(replace(self._setup, rehearsed=next(iter(self._rehearsed), ""))))
         self._channel = Channel(ours)
         about = self._receive(3 * START_TIMEOUT)
         self._isolation = str(about["isolation"])

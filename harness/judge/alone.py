@@ -27,7 +27,7 @@ def alone(device: Device, sides: Sides, watch: Stopwatch) -> Iterator[float]:
             stack.enter_context(lease(device.uuid))
         waited = time.monotonic() - asked
         stack.enter_context(watch.holding())
-        stack.enter_context(sides.usage.timing())
+        stack.enter_context(sides.usage.inside())
         cores = kept_for(device)
         if cores.quiet:
             stack.enter_context(this_thread_on(cores.quiet))

@@ -174,7 +174,7 @@ class Judge:
             trial.read()
             with ExitStack() as stack:
                 with trial.watch("start"):
-                    process = self.process()
+                    process = self.new_process()
                     stack.enter_context(process)
                 try:
                     trial.call_all(process)
@@ -230,8 +230,8 @@ class Judge:
             rules=trial.rules,
         )
 
-    def process(self) -> CandidateProcess:
-        """A new one, not entered yet."""
+    def new_process(self) -> CandidateProcess:
+        """For one candidate; not entered yet."""
         return CandidateProcess(self.parent, self.limits.sandbox, self.device.torch, self.usage)
 
     def reference_process(self, task: Task) -> CandidateProcess:
@@ -246,7 +246,7 @@ class Judge:
 
     def another_reference(self, task: Task) -> CandidateProcess:
         """One more process of the reference, the caller's to close."""
-        process = self.process().__enter__()
+        process = self.new_process().__enter__()
         try:
             self.compiled.give(task.reference, process)
             compilers = min(COMPILERS, len(kept_for(self.device).others)) if isinstance(task, ScriptTask) else 1
@@ -262,7 +262,7 @@ class Judge:
 
     def _compile_driver(self) -> None:
         """Have Triton make its driver module; where it can't, each candidate will say so."""
-        with suppress(CandidateFailed), self.process() as process:
+        with suppress(CandidateFailed), self.new_process() as process:
             process.load(DRIVER, "prepare", self.limits.stage_seconds)
             process.call({}, 0, [], self.limits.stage_seconds)
             self.compiled.keep(DRIVER, self.compiled.take(DRIVER, process))

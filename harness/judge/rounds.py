@@ -18,7 +18,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 
@@ -27,12 +26,11 @@ from harness.judge.alone import alone
 from harness.judge.blame import Blame
 from harness.judge.clocks import MORE_PAIRS, Bare, Clocks, Doubt, doubts, shares
 from harness.judge.compare import compare, expect
-from harness.judge.devicetime import DeviceTime, account, objection
 from harness.judge.flush import FLUSHED_A_MICROSECOND, flush_bytes, give_back
 from harness.judge.integrity import read_evidence
 from harness.judge.limits import LAUNCH_BOUND_US, TimingLimits
-from harness.judge.occupancy import kernels
 from harness.judge.pace import MOST_US, Pace, head_start
+from harness.judge.profile import Profile, profiled
 from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
@@ -41,7 +39,7 @@ from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task
-from harness.verdict import Kernel, Outcome
+from harness.verdict import Outcome
 
 SMALL_BYTES, CHECKED_CALLS = 16 << 20, 2
 """Where a block's outputs have up to so many bytes, those of so many of its calls are compared; else those of one.
@@ -63,14 +61,6 @@ FEW_WORKLOADS = 4
 two is drawn: who is wrong there alone is found on one workload or another."""
 LEFT_BYTES = 4 << 30
 """For blocks, by each side, until the workload is over; what is more is given back before the next is timed."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What one call under the device's profiler showed."""
-
-    time: DeviceTime | None = None
-    kernels: tuple[Kernel, ...] = ()
 
 
 class Rounds:
@@ -154,10 +144,8 @@ class Rounds:
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
         """Around blocks that nobody times; waiting for others takes nothing off the stage's time."""
-        usage = self.processes.usage
-        before = usage.waited
-        with usage():
-            self.begin += usage.waited - before
+        with self.processes.usage() as waited:
+            self.begin += waited
             yield
 
     @contextmanager
@@ -242,14 +230,9 @@ class Rounds:
         with Blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.fresh, self._left())
             seen = process.profile(self._left())
-            found = account(seen.ran, seen.launched, self.task.moves_data)
             if self.profile_checked and not self.slow:
                 self._check(drawn, Outcome.TIMED_WRONG)
-        complaint = objection(found) if found is not None and not self.task.torch_may else None
-        if complaint is not None:
-            raise CandidateFailed(Outcome.TORCH_WORK, f"on {self.case.id}: {complaint}")
-        properties = torch.cuda.get_device_properties(self.device.index)
-        return Profile(found, kernels(seen.ran, seen.launched, seen.compiled, properties))
+        return profiled(seen, self.task, self.case, self.device)
 
     def release(self) -> None:
         """Have both give their memory back."""

@@ -67,7 +67,7 @@ class ScriptTiming:
         watch: Stopwatch,
     ) -> None:
         self.task, self.device, self.pool, self.limits, self.rng, self.watch = task, device, pool, limits, rng, watch
-        self.sides, self.reference, self.candidate = sides, sides.reference, sides.candidate
+        self.processes, self.reference, self.candidate = sides, sides.reference, sides.candidate
         self.seed = rng.randrange(1 << 32)
         self.flush = 0 if device.interpreted else flush_bytes(device)
         self.worst = 0.0
@@ -78,6 +78,8 @@ class ScriptTiming:
         """What the last call's values were made with."""
         self.untimed: dict[str, list[str]] = {}
         """Workloads that time nobody, by the reason."""
+        self.none = False
+        """Are there no workloads at all?"""
 
     def timings(self) -> Iterator[Timing]:
         """Of every workload that can be timed. Raises CandidateFailed where the candidate fails, is wrong or lies, and
@@ -91,6 +93,8 @@ class ScriptTiming:
 
     def remarks(self) -> list[str]:
         """What was not timed, a sentence for each reason."""
+        if self.none:
+            return ["not timed: the published file makes no workloads"]
         return [
             f"not timed on {labels[0]}{f' and {len(labels) - 1} more' if labels[1:] else ''}: {reason}"
             for reason, labels in self.untimed.items()
@@ -123,6 +127,7 @@ class ScriptTiming:
             given = self.candidate.workloads(self.task.timed_half, self.seed, seconds)
             if given != there:
                 raise CandidateFailed(Outcome.TIMING_FAILED, "there are others than with the reference")
+        self.none = not there
         for number in self._chosen(there, most):
             with self._memory_for(there[number]):
                 yield number, there[number].label
@@ -137,7 +142,7 @@ class ScriptTiming:
 
     def _time(self, number: int, label: str) -> Timing | None:
         sides, self.longest = {"reference": Side(self.reference), "candidate": Side(self.candidate)}, 0.0
-        with self.watch("first timed calls"), self.sides.usage():
+        with self.watch("first timed calls"), self.processes.usage():
             unfit = self._unfit(number)
             if unfit is None:
                 with _candidate(label, Outcome.TIMING_FAILED):
@@ -161,8 +166,8 @@ class ScriptTiming:
 
     def _look(self, sides: dict[str, Side], label: str) -> Ratio:
         """All rounds, the device held alone."""
-        quiet = self.sides.usage.quiet(self.longest, self.watch)
-        with alone(self.device, self.sides, self.watch), self.watch("rounds"), quiet:
+        quiet = self.processes.usage.quiet(self.longest, self.watch)
+        with alone(self.device, self.processes, self.watch), self.watch("rounds"), quiet:
             return self._rounds(sides, label)
 
     def _unfit(self, number: int, speaking: bool = False) -> str | None:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES = 256 << 20
 """Of tensors that one run of a reference kept, at most, that are not made anew for the candidate's."""
-_NO_WORKLOADS = "not timed: the published file makes no workloads"
 PATIENCE = 4
 """The first run of a reference, in which it compiles, may take so many times what a stage may."""
 
@@ -243,7 +242,7 @@ class ScriptTrial(Trial):
         timing = self._timing(process)
         try:
             self.timings.extend(timing.timings())
-            self.notes += timing.remarks() if timing.untimed else [] if self.timings else [_NO_WORKLOADS]
+            self.notes += timing.remarks()
         except ReferenceFailed as failure:
             self.timings.clear()
             judge.drop_reference(self.task)

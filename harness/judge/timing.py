@@ -14,7 +14,8 @@ from harness.device import Device, Peaks
 from harness.judge.clocks import PAUSE, proved, remark, shares, unseen
 from harness.judge.flush import FLUSH_BYTES
 from harness.judge.limits import TimingLimits
-from harness.judge.rounds import Profile, Rounds
+from harness.judge.profile import Profile
+from harness.judge.rounds import Rounds
 from harness.judge.sides import Sides
 from harness.judge.statistics import Ratio
 from harness.judge.stopwatch import Stopwatch

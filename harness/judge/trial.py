@@ -200,7 +200,7 @@ class Trial:
             with self.watch("other processes"):
                 reference = judge.another_reference(self.task)
                 stack.callback(reference.close)
-                process = stack.enter_context(judge.process())
+                process = stack.enter_context(judge.new_process())
                 stack.callback(lambda: self._hear(process))
                 judge.compiled.give(self.source, process)
                 judge.compiled.hand(piece, process)
@@ -331,7 +331,7 @@ class Trial:
         repeat: int,
         configuration: int,
         note: str,
-        turn: AbstractContextManager[None],
+        turn: AbstractContextManager[object],
     ) -> tuple[Returned, CandidateFailed | None]:
         task, device = self.task, self.judge.device
         with self.watch("inputs"), self.judge.usage():

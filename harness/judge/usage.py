@@ -33,20 +33,25 @@ class Usage:
         """Times that others did not finish."""
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def __call__(self) -> Iterator[float]:
+        """Gives the seconds for which others were waited for."""
         if self._id is None or self._inside:
-            yield
+            yield 0.0
             return
         asked = time.monotonic()
-        with using(self._id), self._within():
-            self.waited += time.monotonic() - asked
-            yield
+        with using(self._id), self.inside():
+            waited = time.monotonic() - asked
+            self.waited += waited
+            yield waited
 
     @contextmanager
-    def timing(self) -> Iterator[None]:
-        """Around what is done with the lease in hand: it is this judge that times."""
-        with self._within():
+    def inside(self) -> Iterator[None]:
+        """Around what need not ask, as it has asked already, or times with the lease in hand."""
+        before, self._inside = self._inside, True
+        try:
             yield
+        finally:
+            self._inside = before
 
     @contextmanager
     def quiet(self, us: float, watch: Stopwatch) -> Iterator[None]:
@@ -63,11 +68,3 @@ class Usage:
         """What a reader should know of the times, once."""
         times, self.disturbed = self.disturbed, 0
         return [f"others worked on the device while long calls were timed, {times} times"] if times else []
-
-    @contextmanager
-    def _within(self) -> Iterator[None]:
-        before, self._inside = self._inside, True
-        try:
-            yield
-        finally:
-            self._inside = before

@@ -67,7 +67,7 @@ class CandidateProcess(ScriptCalls):
     limits: Limits
     device: str
     """`cpu` or `cuda:N`."""
-    use: Callable[[], AbstractContextManager[None]] = nullcontext
+    use: Callable[[], AbstractContextManager[object]] = nullcontext
     """Around all that it is asked to do, but for blocks of calls."""
     _channel: Channel = field(init=False, repr=False)
     _control: Channel = field(init=False, repr=False)

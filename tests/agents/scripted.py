@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -119,3 +120,11 @@ def events(folder, kind):
 
 def shown_speedups(prompt):
     return re.findall(r'role="history" outcome="right" speedup="([\d.]+)"', prompt)
+
+
+def eventually(true, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < until, "it did not come to be so"
+        time.sleep(0.02)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -13,12 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from scripted import TASK, events, kernel, make_bench, right, wrong
+from scripted import TASK, events, eventually, kernel, make_bench, right, wrong
 
 from agents.command import CommandSolver
 from agents.command.folder import kernel_template
 from agents.command.process import SUPERVISE
-from agents.command.server import BODY_BYTES, Server
 from harness.attempt import view
 from harness.errors import ModelTrouble, UsageError
 from harness.solver import Budget
@@ -71,14 +69,6 @@ def processes(*marks):
             continue
         if {mark.encode() for mark in marks} <= set(words) and state != "Z":
             found.append(int(entry.name))
-    return found
-
-
-def eventually(true, seconds=10.0):
-    until = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < until, "it did not come to be so"
-        time.sleep(0.02)
     return found
 
 
@@ -297,48 +287,6 @@ def test_resumed_it_is_run_again_and_nothing_is_judged_twice(tmp_path):
     again = Played(tmp_path, IMPROVES, judge=lambda source: pytest.fail("judged twice"))
     assert again.solution == first.solution and again.bench.evaluations == 3
     assert again.notes["third"]["feedback"] == first.notes["third"]["feedback"]
-
-
-NO_LENGTH = object()
-
-
-def request(server, method, path, body=None, token=None):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    authorization = f"Bearer {server.token if token is None else token}"
-    if body is NO_LENGTH:
-        connection.putrequest(method, path)
-        connection.putheader("Authorization", authorization)
-        connection.endheaders()
-    else:
-        connection.request(method, path, body=body, headers={"Authorization": authorization})
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
-
-
-def test_the_server_refuses_what_is_not_for_it():
-    with Server(lambda: {"evaluations": 1, "seconds": 1.0}) as server:
-        assert request(server, "GET", "/left") == (200, {"left": {"evaluations": 1, "seconds": 1.0}})
-        assert request(server, "POST", "/evaluate", b"x", token="")[0] == 403
-        assert request(server, "POST", "/evaluate", b"x", token="é")[0] == 403
-        assert request(server, "GET", "/left", token="no")[0] == 403
-        assert request(server, "POST", "/evaluate", b"x" * (BODY_BYTES + 1))[0] == 413
-        assert request(server, "POST", "/evaluate", b"\xff")[0] == 400
-        assert request(server, "POST", "/evaluate", NO_LENGTH)[0] == 411
-        assert request(server, "POST", "/other", b"x")[0] == 404
-        assert server.asks.empty(), "none of these came to the judge"
-        assert server._http.server_address[0] == "127.0.0.1"
-
-
-def test_the_server_leaves_nobody_waiting():
-    answers = []
-    with Server(dict) as server:
-        asking = threading.Thread(
-            target=lambda: answers.append(request(server, "POST", "/evaluate", b"x" * BODY_BYTES))
-        )
-        asking.start()
-        eventually(lambda: not server.asks.empty())
-    asking.join(10)
-    assert answers[0][0] == 503 and "over" in answers[0][1]["error"]
 
 
 @pytest.mark.parametrize(

@@ -96,17 +96,17 @@ def test_what_is_asked_within_is_not_asked_again(name: str, mine: Usage) -> None
     watch = Stopwatch()
     with mine(), mine():
         pass
-    with mine.timing(), mine.quiet(2 * usage.LONG_US, watch):
+    with mine.inside(), mine.quiet(2 * usage.LONG_US, watch):
         with mine():  # the judge's own processes, while it times them
             pass
         assert not mine.remarks()
-    with mine.timing(), mine.quiet(usage.LONG_US / 2, watch), using(name):
+    with mine.inside(), mine.quiet(usage.LONG_US / 2, watch), using(name):
         pass  # short calls need none
 
 
 def test_beside_whom_it_was_timed_is_said(name: str, mine: Usage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "PATIENCE", 0.1)
-    with _another(name, 20.0), mine.timing(), mine.quiet(usage.LONG_US, Stopwatch()):
+    with _another(name, 20.0), mine.inside(), mine.quiet(usage.LONG_US, Stopwatch()):
         pass
     assert mine.remarks() == ["others worked on the device while long calls were timed, 1 times"]
     assert not mine.remarks(), "once"
