@@ -142,7 +142,7 @@ class ScriptTiming:
 
     def _time(self, number: int, label: str) -> Timing | None:
         sides, self.longest = {"reference": Side(self.reference), "candidate": Side(self.candidate)}, 0.0
-        with self.watch("first timed calls"), self.processes.usage():
+        with self.watch("first timed calls"):
             unfit = self._unfit(number)
             if unfit is None:
                 with _candidate(label, Outcome.TIMING_FAILED):

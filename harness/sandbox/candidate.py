@@ -68,7 +68,7 @@ class CandidateProcess(ScriptCalls):
     device: str
     """`cpu` or `cuda:N`."""
     use: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Around all that it is asked to do, but for blocks of calls."""
+    """Around all that it is asked to do, but for `ask_to_arm` and `ask_to_move`, which two are asked at once."""
     _channel: Channel = field(init=False, repr=False)
     _control: Channel = field(init=False, repr=False)
     _arena: Arena | DeviceArena | None = field(default=None, init=False, repr=False)
@@ -142,8 +142,9 @@ class CandidateProcess(ScriptCalls):
 
     def arm(self, shifts: list[int], fresh: Fresh, timeout: float) -> None:
         """Have input sets made, one per timed call."""
-        self.ask_to_arm(shifts, fresh)
-        self.answered(timeout)
+        with self.use():
+            self.ask_to_arm(shifts, fresh)
+            self.answered(timeout)
 
     def ask_to_arm(self, shifts: list[int], fresh: Fresh, room: int = 0, spare: int = 0) -> None:
         """What `arm` does first; `answered` has to follow. `room`: bytes that this block and later ones will need, to
@@ -160,6 +161,10 @@ class CandidateProcess(ScriptCalls):
 
     def fire(self, calls: int, ahead: float, timeout: float, flush: bool = True) -> Fired:
         """Run the armed calls; the device sleeps for `ahead` µs before them."""
+        with self.use():
+            return self._fire(calls, ahead, timeout, flush)
+
+    def _fire(self, calls: int, ahead: float, timeout: float, flush: bool) -> Fired:
         spin = 0.0 if self.device == "cpu" else _SPIN
         start = time.perf_counter()
         self._send({"op": "fire", "flush": flush, "ahead": ahead})
