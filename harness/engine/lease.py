@@ -1,6 +1,6 @@
 """What processes of one machine share a device by: a lease, held only while timing, so that no two time at once; parts
-of its memory, so that all that is checked and compiled meanwhile fits; and quiet, for calls that are so long that the
-device would give others a turn in the middle of them."""
+of its memory, so that all that is checked and compiled meanwhile fits; a turn for oracles; and quiet, for calls that
+are so long that the device would give others a turn in the middle of them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,19 @@ from pathlib import Path
 def lease(device_id: str) -> Iterator[None]:
     """Hold the device of this id (its UUID) alone; waits for others. The kernel ends the lease of a killed process."""
     fd = _opened(device_id, "lock")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def oracles_turn(device_id: str) -> Iterator[None]:
+    """Be the only one who makes expected values of a workload on the device of this id: in higher precision they take
+    much memory for a moment. Never ask with the lease in hand, nor while `using` the device: who times does not wait
+    for an oracle, nor does who wants quiet."""
+    fd = _opened(device_id, "oracle")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

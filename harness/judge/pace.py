@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from collections import deque
 
-FIRST_US, FIRST_US_A_CALL = 300.0, 80.0
+FIRST_US, FIRST_US_A_CALL = 300.0, 200.0
 """As long as nothing is known."""
 MARGIN = 1.25
 """What the host needs may be so many times what it usually needed: where it needs more, only the last calls of a block

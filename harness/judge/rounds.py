@@ -8,7 +8,8 @@ narrow enough, or the time is spent.
 Where its tensors lie makes a kernel a percent faster or slower, and that must not be taken for its speed: they lie
 elsewhere in every block.
 
-The device is held alone, under its lease, for the rounds: other processes compile and copy meanwhile.
+The device is held alone, under its lease, for the rounds: other processes compile and copy meanwhile. What is to be
+compared is only collected then; the oracle's turn comes when others may be timed.
 """
 
 from __future__ import annotations
@@ -25,18 +26,20 @@ from harness.device import Device
 from harness.judge.alone import alone
 from harness.judge.blame import Blame
 from harness.judge.clocks import MORE_PAIRS, Bare, Clocks, Doubt, doubts, shares
-from harness.judge.compare import compare, expect
-from harness.judge.flush import FLUSHED_A_MICROSECOND, flush_bytes, give_back
+from harness.judge.collected import Collected
+from harness.judge.flush import FLUSHED_A_MICROSECOND, flush_bytes
 from harness.judge.integrity import read_evidence
 from harness.judge.limits import LAUNCH_BOUND_US, TimingLimits
+from harness.judge.oracles import oracles_turn
 from harness.judge.pace import MOST_US, Pace, head_start
 from harness.judge.profile import Profile, profiled
 from harness.judge.sides import Side, Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
 from harness.judge.stopwatch import Stopwatch
+from harness.judge.usage import LONG_US
+from harness.sandbox.answers import Profiled
 from harness.sandbox.candidate import CandidateProcess, Fresh
 from harness.sandbox.failed import CandidateFailed
-from harness.sandbox.refresh import redrawn
 from harness.sandbox.wire import room
 from harness.task import Case, Inputs, Task
 from harness.verdict import Outcome
@@ -47,12 +50,13 @@ Which ones is drawn."""
 BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
 """A long block without a flush (`harness.judge.clocks`): of how many calls at most, and at least where these move more
 than so many bytes."""
-LONGER_START = 4.0
-"""The device sleeps so many times as long before the bare blocks that follow one that speaks against a candidate."""
+LONGER_START = 1.5
+"""The device sleeps so many times as long before the bare blocks that follow one that speaks against a candidate, by
+what launches took in those before."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 SLOW_CHECK = 0.03
-"""Seconds. Where a comparison takes longer, for its oracle, the first and the last block's are all."""
+"""Seconds. Where the first block's comparison takes longer, for its oracle, that and the last block's are all."""
 DOUBTED_CALLS = 8
 """In each block of the rounds that follow a doubt: what a host hears late is a block's, what is worked unseen is each
 call's."""
@@ -107,12 +111,11 @@ class Rounds:
         self.room = 0
         """Bytes that both sides were told to have there for a block."""
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
-        self.worst = 0.0
-        """Error of the outputs compared, as a share of what is allowed."""
         self.bare_calls = 0
         """In a bare block."""
         self.first: list[int] = []
         """What the candidate's first block was made with."""
+        self.collected = Collected(task, case, inputs, rolled)
 
     def warm_up(self) -> None:
         """The first blocks, which compile."""
@@ -121,25 +124,34 @@ class Rounds:
                 side.process.base(self.inputs, self.fresh, self.flush, self._left())
                 self.first = self._shifts(self.calls if self.device.interpreted else 1)
                 self._block(name, self.first)
-                side.pace = Pace()
+                side.pace = Pace()  # it compiled
         self.most_seconds = self.limits.block_seconds
 
+    def check_first(self) -> None:
+        """What the candidate's first block gave is its execution test at this size: who fails it is not timed."""
+        with self._beside_others(), Blame("candidate", self.task, self.case):
+            self._collect(self.first, None)
+        took = self.compare_collected()
+        self.slow = not self.device.interpreted and not self.few and took > SLOW_CHECK
+        for name, side in self.sides.items():
+            if side.claim > self.limits.longest_block_us:  # it compiled, or takes long
+                with self._beside_others(), Blame(name, self.task, self.case):
+                    self._block(name, self._shifts(1))
+
     def calibrate(self) -> None:
-        """What the candidate's first block gave is its execution test at this size; then, how many calls a block has.
-        The device is held alone."""
-        start = time.monotonic()
-        with Blame("candidate", self.task, self.case):
-            self._check(self.first, None)
+        """A short first round, by which it is known how many calls a block has. The device is held alone."""
         if self.device.interpreted:
             return
-        self.slow = not self.few and time.monotonic() - start > SLOW_CHECK
-        walls = []
-        for name, _, samples, wall in self._blocks(1):
-            walls.append(wall)
-            if name == "reference" and samples:
-                many = min(self.limits.calls, int(self.limits.block_us / samples[0]), self.fit)
-                self.calls = max(self.calls, many)
-        self.calls = max(1, min(self.calls, int(self.limits.longest_block_us / max(walls))))
+        limits, few = self.limits, self.calls
+        if few * self._longest() > limits.longest_block_us:
+            self.calls = 1
+        self._round(check=not self.slow and self.rng.randrange(limits.few_rounds) == 0)
+        many = max(few, min(limits.calls, int(limits.block_us / self.sides["reference"].claim), self.fit))
+        longest = max(wall for side in self.sides.values() for wall in side.clocks.walls)
+        self.calls = max(1, min(many, int(limits.longest_block_us / longest)))
+        if self._longest() >= LONG_US:  # others worked on the device meanwhile
+            for side in self.sides.values():
+                side.clocks = Clocks()
 
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
@@ -151,8 +163,8 @@ class Rounds:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """While calls are timed that are long: nobody else works on the device, which is held."""
-        asked, longest = time.monotonic(), max(side.claim for side in self.sides.values())
-        with self.processes.usage.quiet(longest, self.stopwatch):
+        asked = time.monotonic()
+        with self.processes.usage.quiet(self._longest(), self.stopwatch):
             self.begin += time.monotonic() - asked
             yield
 
@@ -162,18 +174,15 @@ class Rounds:
         with alone(self.device, self.processes, self.stopwatch) as waited:
             self.begin += waited
             yield
-        if not self.device.interpreted:
-            with self.stopwatch("giving memory back"):
-                give_back(self.device)  # checks took much for a moment
 
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
         limits, rng, device = self.limits, self.rng, self.device
-        start = time.monotonic()
-        early = rng.randrange(limits.few_rounds), rng.randrange(limits.min_rounds)
+        start, done = time.monotonic(), len(self.sides["candidate"].clocks.claims)
+        early = rng.randrange(done, limits.few_rounds), rng.randrange(done, limits.min_rounds)
         checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
-        bare = rng.randrange(limits.min_rounds) if self.watched else None
-        for number in range(limits.max_rounds):
+        bare = rng.randrange(done, limits.min_rounds) if self.watched else None
+        for number in range(done, limits.max_rounds):
             self._round(number in checked and not self.slow)
             if number == bare:
                 self._bare_round()
@@ -223,16 +232,18 @@ class Rounds:
         if not self.watched:
             return Profile()
         with self._beside_others(), self.stopwatch("profile"):
-            return self._profile()
+            seen = self._profile()
+        self.compare_collected()
+        return profiled(seen, self.task, self.case, self.device)
 
-    def _profile(self) -> Profile:
+    def _profile(self) -> Profiled:
         process, drawn = self.sides["candidate"].process, self._shifts(1)
         with Blame("candidate", self.task, self.case, timed=True):
             process.arm(drawn, self.fresh, self._left())
             seen = process.profile(self._left())
             if self.profile_checked and not self.slow:
-                self._check(drawn, Outcome.TIMED_WRONG)
-        return profiled(seen, self.task, self.case, self.device)
+                self._collect(drawn, Outcome.TIMED_WRONG)
+        return seen
 
     def release(self) -> None:
         """Have both give their memory back."""
@@ -253,6 +264,10 @@ class Rounds:
         """µs a call of the faster side, by its last block."""
         return min(side.claim for side in self.sides.values())
 
+    def _longest(self) -> float:
+        """µs a call of the slower side, likewise."""
+        return max(side.claim for side in self.sides.values())
+
     def _round(self, check: bool) -> None:
         """One block of each, in random order."""
         for name, drawn, samples, wall in self._blocks(self.calls):
@@ -263,7 +278,7 @@ class Rounds:
             clocks.calls = self.calls
             if name == "candidate" and check:
                 with Blame(name, self.task, self.case, timed=True):
-                    self._check(drawn, Outcome.TIMED_WRONG)
+                    self._collect(drawn, Outcome.TIMED_WRONG)
 
     def _ratio(self, resolution: float) -> Ratio:
         reference, candidate = shares(self.sides["reference"].clocks, self.sides["candidate"].clocks)
@@ -285,7 +300,7 @@ class Rounds:
                 self.sides[name].clocks.bare.append(bare)
             if name == "candidate" and first and self.bare_checked and not self.slow:
                 with Blame(name, self.task, self.case, timed=True):
-                    self._check(drawn, Outcome.TIMED_WRONG)
+                    self._collect(drawn, Outcome.TIMED_WRONG)
 
     def _bare_calls(self) -> int:
         """In a bare block, at most."""
@@ -346,8 +361,6 @@ class Rounds:
         """Run the armed calls: (µs of each call claimed, or None; µs a call by the judge's clock)."""
         side = self.sides[name]
         ahead = self._head_start(calls, flush)
-        if not flush:  # where launches were late, the device waited between calls: that is no work unseen
-            ahead = min(MOST_US, ahead * (LONGER_START if self._bare_rounds() else 1.0))
         with self.stopwatch("timed calls" if flush else "bare calls"):
             fired = side.process.fire(calls, ahead, self._left(), flush)
         if fired.seen is not None and name == "candidate" and self.limits.watched:
@@ -355,7 +368,7 @@ class Rounds:
             if difference is not None:
                 raise CandidateFailed(difference.outcome, f"on {self.case.id}, when timed: {difference.sentence}")
         if fired.samples:
-            side.pace.saw(fired.launched, calls)
+            (side.pace if flush else side.bare_pace).saw(fired.launched, calls)
             side.claim = statistics.median(fired.samples)
         return fired.samples, max(1.0, fired.wall - ahead) / calls
 
@@ -363,27 +376,35 @@ class Rounds:
         """µs that the device sleeps before a block of either side."""
         if self.device.interpreted:
             return 0.0
-        device = self._shortest() + (self.flush / FLUSHED_A_MICROSECOND if flush else 0.0)
-        return head_start([side.pace for side in self.sides.values()], device, calls)
+        if flush:
+            paces = [side.pace for side in self.sides.values()]
+            return head_start(paces, self._shortest() + self.flush / FLUSHED_A_MICROSECOND, calls)
+        sides = self.sides.values()
+        known = all(side.bare_pace.usual is not None for side in sides)
+        paces = [side.bare_pace if known else side.pace for side in sides]
+        # where launches were late, the device waited between calls: that is no work unseen
+        longer = LONGER_START if self._bare_rounds() else 1.0
+        return min(MOST_US, longer * head_start(paces, self._shortest(), calls))
 
-    def _check(self, drawn: list[int], wrong: Outcome | None) -> None:
-        """Compare outputs of the candidate's last block. The caller holds the lease: the oracle takes much memory."""
+    def _collect(self, drawn: list[int], wrong: Outcome | None) -> None:
+        """Keep outputs of the candidate's last block, to be compared later."""
         small = len(drawn) * self.results_room <= SMALL_BYTES and not self.slow
         many = min(len(drawn), CHECKED_CALLS) if small else 1
         for number in self.rng.sample(range(len(drawn)), many):
-            fresh = {
-                name: redrawn(value, drawn[number]) if place in self.fresh.rolled else value
-                for place, (name, value) in enumerate(self.inputs.items())
-            }
             with self.stopwatch("collecting"):
                 returned = self.sides["candidate"].process.collect(number, self._left())
-            with self.stopwatch("oracle"):
-                expected, kind = expect(self.task, fresh), self.device.torch.partition(":")[0]
-            with self.stopwatch("comparison"):
-                difference, worst = compare(self.task, fresh, expected, returned, kind)
-            self.worst = max(self.worst, worst)
-            if difference is not None:
-                raise CandidateFailed(wrong or difference.outcome, f"on {self.case.id}: {difference.sentence}")
+            self.collected.keep(drawn[number], returned, wrong)
+
+    def compare_collected(self) -> float:
+        """Compare what was collected, the device not held; gives the seconds that this took, waiting left out. Raises
+        CandidateFailed with the first that is wrong."""
+        if not self.collected:
+            return 0.0
+        with oracles_turn(self.device, self.stopwatch) as waited, self._beside_others():
+            self.begin += waited
+            start = time.monotonic()
+            self.collected.compare(self.device.torch.partition(":")[0], self.stopwatch)
+            return time.monotonic() - start
 
     def _shifts(self, count: int) -> list[int]:
         return [self.rng.randrange(1, 1 << 30) for _ in range(count)]

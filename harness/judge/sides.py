@@ -27,5 +27,7 @@ class Side:
     process: CandidateProcess
     clocks: Clocks = field(default_factory=Clocks)
     pace: Pace = field(default_factory=Pace)
+    bare_pace: Pace = field(default_factory=Pace)
+    """In blocks without a flush, where there is less to launch."""
     claim: float = 0.0
     """µs a call, in the last block."""

@@ -39,14 +39,14 @@ def time_workload(
     rounds = Rounds(task, case, inputs, sides, device, limits, rng, watch)
     with watch("first timed calls"):
         rounds.warm_up()
-    ratio, found = _look(rounds, watch, first=True)
+    rounds.check_first()
+    ratio = _look(rounds, watch, first=True)
     if proved(rounds.doubts()) is not None:
         with watch("before a second look"):
             time.sleep(PAUSE)
         rounds.forget()
-        ratio, found = _look(rounds, watch, first=False)
-    if found is None:  # it is not timed: others may be
-        found = rounds.profile()
+        ratio = _look(rounds, watch, first=False)
+    found = rounds.profile()
     with watch("giving memory back"):
         rounds.release()
     lie = proved(rounds.doubts())
@@ -55,25 +55,24 @@ def time_workload(
     return _conclude(task, case, rounds, ratio, peaks, found)
 
 
-def _look(rounds: Rounds, watch: Stopwatch, first: bool) -> tuple[Ratio, Profile | None]:
-    """All rounds, the device held alone, and what a profile showed if its outputs have to be compared."""
-    with rounds.alone():
-        with watch("rounds"):
-            if first:
-                rounds.calibrate()
-            with rounds.quiet():
-                ratio = rounds.run()
-        found = rounds.profile() if rounds.profile_checked else None
-        with watch("giving memory back"):
-            rounds.trim()
-    return ratio, found
+def _look(rounds: Rounds, watch: Stopwatch, first: bool) -> Ratio:
+    """All rounds, the device held alone; then what they returned is compared, the device given to others."""
+    with rounds.alone(), watch("rounds"):
+        if first:
+            rounds.calibrate()
+        with rounds.quiet():
+            ratio = rounds.run()
+    with watch("giving memory back"):
+        rounds.trim()
+    rounds.compare_collected()
+    return ratio
 
 
 def memory_needed(task: Task, case: Case) -> int:
     """Bytes of device memory that one workload takes outside of the lease, roughly: three processes hold its inputs,
-    two of them a set made from these, and outputs, and what each shares with the judge. Expected values are made under
-    the lease."""
-    return 10 * int(task.least_cost(case).bytes) + 2 * FLUSH_BYTES
+    two of them a set made from these, and outputs, and what each shares with the judge, who keeps some outputs until
+    they are compared. Expected values are made one workload's at a time."""
+    return 12 * int(task.least_cost(case).bytes) + 2 * FLUSH_BYTES
 
 
 def _conclude(
@@ -113,7 +112,7 @@ def _conclude(
         triton_share=found.time.triton_share if found.time is not None else None,
         bandwidth=None if rounds.device.interpreted else cost.bytes / candidate_us * 1e6,
         rate=cost.flops / candidate_us * 1e6 if cost.flops and not rounds.device.interpreted else None,
-        worst_error=rounds.worst,
+        worst_error=rounds.collected.worst,
         kernels=found.kernels,
         doubt=remark(rounds.doubts()),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness.engine.lease import lease, reserve
+from harness.engine.lease import reserve
 from harness.errors import InfrastructureError
 from harness.judge import accuracy, timing
 from harness.judge.accuracy import Measured
@@ -22,6 +22,7 @@ from harness.judge.compare import Expected, compare, expect, gaps_written
 from harness.judge.flush import give_back
 from harness.judge.integrity import read_evidence, read_names, read_source
 from harness.judge.limits import TimingLimits, spread
+from harness.judge.oracles import oracles_turn
 from harness.judge.pairs import limits_for_more, merged, pairs_wanted
 from harness.judge.sides import Sides
 from harness.judge.stopwatch import Stopwatch
@@ -303,7 +304,7 @@ class Trial:
     ) -> tuple[Returned, CandidateFailed | None]:
         """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all.
 
-        A workload fills much of a device: it has a part of the memory, its oracle the lease, and all is given back.
+        A workload fills much of a device: it has a part of the memory, its oracle a turn, and all is given back.
         """
         if not large or self.judge.device.interpreted:
             return self._call_and_compare(process, case, repeat, configuration, note, self.judge.usage())
@@ -314,15 +315,10 @@ class Trial:
 
     @contextmanager
     def _oracles_turn(self) -> Iterator[None]:
-        """The lease: oracles of workloads take much memory for a moment, in higher precision."""
-        asked = time.monotonic()
-        with ExitStack() as stack:
-            with self.watch("waiting for the device"):
-                stack.enter_context(lease(self.judge.device.uuid))
-            stack.enter_context(self.watch.holding())
-            self._deadline += time.monotonic() - asked
+        """Oracles of workloads take much memory for a moment, in higher precision."""
+        with oracles_turn(self.judge.device, self.watch) as waited, self.judge.usage():
+            self._deadline += waited
             yield
-            give_back(self.judge.device)
 
     def _call_and_compare(
         self,

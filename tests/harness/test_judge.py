@@ -63,6 +63,16 @@ def test_right(judge: Judge, doubled: Task) -> None:
     assert all(verdict.passed(stage) for stage in Stage)
 
 
+def test_wrong_on_a_workload_is_never_timed(judge: Judge, doubled: Task) -> None:
+    """Its first call there, which follows those of the cases, is compared before the device is held."""
+    source = doubled.reference.replace("def doubled(", "def _honest(") + (
+        f"\n\n_calls = []\n\n\ndef doubled(x):\n    _calls.append(x)\n    y = _honest(x)\n"
+        f"    return y if len(_calls) <= {len(doubled.cases)} else _honest(y)\n"
+    )
+    verdict = judge.judge(doubled, source)
+    assert verdict.outcome is Outcome.VALUES and verdict.held_seconds == 0.0 and not verdict.timings, verdict.reason
+
+
 @pytest.mark.parametrize(
     ("source", "outcome", "words"),
     [

@@ -51,6 +51,7 @@ def test_a_judgements_phases_come_to_its_whole(judge: Judge, doubled: Task) -> N
     assert 0 < verdict.held_seconds < verdict.seconds
     assert sum(verdict.held_phases.values()) == pytest.approx(verdict.held_seconds, abs=0.02)
     assert all(seconds <= verdict.phases[phase] for phase, seconds in verdict.held_phases.items())
+    assert not {"oracle", "comparison", "calls", "reference"} & verdict.held_phases.keys()
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
     wrong = judge.judge(doubled, "import")
     assert wrong.phases == {} and wrong.held_seconds == 0.0
