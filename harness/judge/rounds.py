@@ -50,9 +50,9 @@ Which ones is drawn."""
 BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
 """A long block without a flush (`harness.judge.clocks`): of how many calls at most, and at least where these move more
 than so many bytes."""
-LONGER_START = 1.5
-"""The device sleeps so many times as long before the bare blocks that follow one that speaks against a candidate, by
-what launches took in those before."""
+LONGER_START, LONGER_US = 2.0, 400.0
+"""The device sleeps so many times as long, by what launches took in bare blocks before, and so many µs more, before the
+bare blocks that follow one that speaks against a candidate: the first launch after waiting takes longer than others."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 SLOW_CHECK = 0.03
@@ -382,9 +382,10 @@ class Rounds:
         sides = self.sides.values()
         known = all(side.bare_pace.usual is not None for side in sides)
         paces = [side.bare_pace if known else side.pace for side in sides]
-        # where launches were late, the device waited between calls: that is no work unseen
-        longer = LONGER_START if self._bare_rounds() else 1.0
-        return min(MOST_US, longer * head_start(paces, self._shortest(), calls))
+        start = head_start(paces, self._shortest(), calls)
+        if self._bare_rounds():  # where launches were late, the device waited between calls: that is no work unseen
+            start = LONGER_START * start + LONGER_US
+        return min(MOST_US, start)
 
     def _collect(self, drawn: list[int], wrong: Outcome | None) -> None:
         """Keep outputs of the candidate's last block, to be compared later."""
