@@ -1,13 +1,13 @@
 """Two versions of an agent are told apart, and a version from itself is not: `python -m tests.versions`.
 
     python -m tests.versions [--device=cuda:0] [--few=2] [--many=10] [--runs=5] [--only=EXPRESSION] [--seconds=570]
-                             [--timed-workloads=N] [--concurrency=N] [--confidence=0.95]
+                             [--timed-workloads=N] [--concurrency=N] [--confidence=0.95] [--threshold=0]
 
 `geak` with `offline` tunes kernels that are slower than the references (`tests.detuned`): in `--few` turns, so many
 runs, and in `--many` turns, one run. Every two of the first are compared, and each with the last. Each comparison asks
 whether one is worse and whether it is better: the chance that any of these questions is answered wrongly, where two
-versions are the same, is what `--confidence` leaves. Runs lie in OUT (environment variable) or `runs/`, and go on there
-where they stopped.
+versions are the same, is what `--confidence` leaves. A difference below the threshold does not matter. Runs lie in OUT
+(environment variable) or `runs/`, and go on there where they stopped.
 """
 
 from __future__ import annotations
@@ -71,10 +71,11 @@ def main(arguments: list[str]) -> int:
         print(f"{folder.name}: {time.monotonic() - begin:.0f} s", flush=True)
     asked = [(pair, False) for pair in combinations(alike, 2)] + [((each, last), True) for each in alike]
     confidence = 1 - (1 - float(options.get("confidence", "0.95"))) / (2 * len(asked))
+    threshold = float(options.get("threshold", "0"))
     print(f"{len(asked)} comparisons, each with a confidence of {confidence:.2%}")
     wrong = 0
     for (base, new), told in asked:
-        found = compare(base, new, confidence)
+        found = compare(base, new, confidence, threshold)
         (pair,) = found.pairs
         apart = bool(found.worse(pair) or found.better(pair))
         wrong += apart != told
