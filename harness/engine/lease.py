@@ -1,6 +1,6 @@
 """What processes of one machine share a device by: a lease, held only while timing, so that no two time at once; parts
-of its memory, so that all that is checked and compiled meanwhile fits; a turn for oracles; and quiet, for calls that
-are so long that the device would give others a turn in the middle of them."""
+of its memory, so that all that is checked and compiled meanwhile fits; and quiet, for calls that are so long that the
+device would give others a turn in the middle of them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,6 @@ from pathlib import Path
 def lease(device_id: str) -> Iterator[None]:
     """Hold the device of this id (its UUID) alone; waits for others. The kernel ends the lease of a killed process."""
     fd = _opened(device_id, "lock")
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def oracles_turn(device_id: str) -> Iterator[None]:
-    """Be the only one who makes expected values of a workload on the device of this id: in higher precision they take
-    much memory for a moment. Never ask with the lease in hand, nor while `using` the device: who times does not wait
-    for an oracle, nor does who wants quiet."""
-    fd = _opened(device_id, "oracle")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -89,14 +76,14 @@ _POLL = 0.02
 
 
 @contextmanager
-def reserve(device_id: str, need: int, pool: int) -> Iterator[None]:
-    """Hold `need` of the `pool` bytes that all processes together may take of this device; waits until they are free,
-    and its turn has come: one after the other, so that who needs much does not wait for ever.
+def reserve(device_id: str, need: int, pool: int, use: str = "memory") -> Iterator[None]:
+    """Hold `need` of the `pool` bytes that all processes together may take of this device for a `use`; waits until they
+    are free, and its turn has come: one after the other, so that who needs much does not wait for ever.
 
     One that needs more than there is waits until nobody else holds any. A part is a locked file: the kernel gives back
-    those of a killed process. Never ask for a second part, nor with the lease in hand.
+    those of a killed process. Never ask for a second part of the same use, nor with the lease in hand.
     """
-    folder = _path(device_id, "memory")
+    folder = _path(device_id, use)
     folder.mkdir(mode=0o700, exist_ok=True)
     turn = os.open(folder / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

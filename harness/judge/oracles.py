@@ -1,4 +1,4 @@
-"""Oracles of workloads take much of a device's memory for a moment: judges take turns, beside whoever is timed."""
+"""Oracles of workloads, in higher precision, take much memory for a moment: as many run at once as a device holds."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from harness.device import Device
-from harness.engine import lease
+from harness.engine.lease import reserve
 from harness.judge.flush import give_back
 from harness.judge.stopwatch import Stopwatch
+from harness.task import Case, Task
+
+SHARE = 0.125
+"""Of the device's memory, that all oracles together may take. Nobody who times waits for one."""
+TIMES = 64
+"""An oracle takes so many times the bytes that the operation moves, at most, or nearly: it computes in fp64, an
+attention's scores too."""
 
 
 @contextmanager
-def oracles_turn(device: Device, watch: Stopwatch) -> Iterator[float]:
-    """Around expected values and what is compared with them; gives the seconds for which others were waited for. The
-    lease's conditions are those of `harness.engine.lease.oracles_turn`. On the interpreter nobody waits."""
+def oracles_turn(task: Task, case: Case, device: Device, watch: Stopwatch) -> Iterator[float]:
+    """Around expected values of a workload and what is compared with them; gives the seconds for which others were
+    waited for. Never ask with the lease in hand, nor while using the device. On the interpreter nobody waits."""
     if device.interpreted:
         yield 0.0
         return
-    asked = time.monotonic()
+    asked, need = time.monotonic(), TIMES * int(task.least_cost(case).bytes)
     with ExitStack() as stack:
         with watch("waiting for an oracle"):
-            stack.enter_context(lease.oracles_turn(device.uuid))
+            stack.enter_context(reserve(device.uuid, need, int(SHARE * device.memory), "oracles"))
         yield time.monotonic() - asked
         give_back(device)

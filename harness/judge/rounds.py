@@ -401,7 +401,7 @@ class Rounds:
         CandidateFailed with the first that is wrong."""
         if not self.collected:
             return 0.0
-        with oracles_turn(self.device, self.stopwatch) as waited, self._beside_others():
+        with oracles_turn(self.task, self.case, self.device, self.stopwatch) as waited, self._beside_others():
             self.begin += waited
             start = time.monotonic()
             self.collected.compare(self.device.torch.partition(":")[0], self.stopwatch)

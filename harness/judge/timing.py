@@ -71,7 +71,7 @@ def _look(rounds: Rounds, watch: Stopwatch, first: bool) -> Ratio:
 def memory_needed(task: Task, case: Case) -> int:
     """Bytes of device memory that one workload takes outside of the lease, roughly: three processes hold its inputs,
     two of them a set made from these, and outputs, and what each shares with the judge, who keeps some outputs until
-    they are compared. Expected values are made one workload's at a time."""
+    they are compared. What oracles take is counted apart (`harness.judge.oracles`)."""
     return 12 * int(task.least_cost(case).bytes) + 2 * FLUSH_BYTES
 
 

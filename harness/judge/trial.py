@@ -309,14 +309,14 @@ class Trial:
         if not large or self.judge.device.interpreted:
             return self._call_and_compare(process, case, repeat, configuration, note, self.judge.usage())
         with self._memory_for(case):
-            found = self._call_and_compare(process, case, repeat, configuration, note, self._oracles_turn())
+            found = self._call_and_compare(process, case, repeat, configuration, note, self._oracles_turn(case))
             process.release(self.judge.limits.stage_seconds)
             return found
 
     @contextmanager
-    def _oracles_turn(self) -> Iterator[None]:
+    def _oracles_turn(self, case: Case) -> Iterator[None]:
         """Oracles of workloads take much memory for a moment, in higher precision."""
-        with oracles_turn(self.judge.device, self.watch) as waited, self.judge.usage():
+        with oracles_turn(self.task, case, self.judge.device, self.watch) as waited, self.judge.usage():
             self._deadline += waited
             yield
 

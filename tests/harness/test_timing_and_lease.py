@@ -6,31 +6,28 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import pytest
 import torch
 
-from harness.engine.lease import lease, oracles_turn, reserve
+from harness.engine.lease import lease, reserve
 from harness.sandbox.refresh import rotated
 from harness.verdict import STAGE_OF, Outcome, Stage, Verdict
 from tests.harness.commands import ROOT
 
 HOLDER = """
 import sys, time
-from harness.engine import lease
-with getattr(lease, sys.argv[2])(sys.argv[1]):
+from harness.engine.lease import lease
+with lease(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("kind", [lease, oracles_turn])
-def test_is_held_alone_and_ends_with_its_holder(kind: Callable[[str], AbstractContextManager[None]]) -> None:
-    """Not held by who has the other, though: an oracle runs while somebody times."""
+def test_a_lease_is_held_alone_and_ends_with_its_holder() -> None:
+    """Who wants no more than a part of the memory has not to wait for it."""
     name = f"test-{uuid.uuid4()}"
-    command = [sys.executable, "-c", HOLDER, name, kind.__name__]
+    command = [sys.executable, "-c", HOLDER, name]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     second = None
     try:
@@ -40,11 +37,11 @@ def test_is_held_alone_and_ends_with_its_holder(kind: Callable[[str], AbstractCo
         assert second.poll() is None
         first.kill()
         assert second.stdout is not None and second.stdout.readline() == b"held\n"
-        with (oracles_turn if kind is lease else lease)(name):
+        with reserve(name, 9, 9, "oracles"), reserve(name, 9, 9):
             pass
         second.kill()
         second.wait()
-        with kind(name):
+        with lease(name):
             pass
     finally:
         for process in (first, second):
