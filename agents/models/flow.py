@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 
 Part = int | str | None
@@ -24,14 +25,22 @@ def is_power_of_two(value: int) -> bool:
 class Scope:
     """One function of a file (or its top level): what names mean there."""
 
-    def __init__(self, tree: ast.Module, function: ast.FunctionDef | None = None) -> None:
+    def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
-        self.function = function
+        self.function: ast.FunctionDef | None = None
         self.functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        self._calls: dict[str, list[tuple[ast.Call, ast.FunctionDef]]] = {}
+        """By the name that is called: the calls in functions of this file, each with its function."""
+        for caller in self.functions.values():
+            for call in ast.walk(caller):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                    self._calls.setdefault(call.func.id, []).append((call, caller))
 
     def within(self, function: ast.FunctionDef | None) -> Scope:
-        """The scope of another function of the same file."""
-        return Scope(self.tree, function)
+        """The scope of another function of the same file, or its top level."""
+        other = copy(self)
+        other.function = function
+        return other
 
     def launches(self) -> Iterator[tuple[ast.Call, Scope]]:
         """All kernel launches `kernel[grid](…)` of the file, each with the scope that it stands in."""
@@ -85,14 +94,11 @@ class Scope:
         if name not in (*names, *(each.arg for each in function.args.kwonlyargs)):
             return []
         found: list[tuple[ast.expr, tuple[Part, ...], Scope]] = []
-        for caller in self.functions.values():
-            for call in (node for node in ast.walk(caller) if isinstance(node, ast.Call)):
-                if not (isinstance(call.func, ast.Name) and call.func.id == function.name):
-                    continue
-                scope = self.within(caller)
-                found += [(each.value, (), scope) for each in call.keywords if each.arg == name]
-                if name in names and names.index(name) < len(call.args):
-                    found.append((call.args[names.index(name)], (), scope))
+        for call, caller in self._calls.get(function.name, ()):
+            scope = self.within(caller)
+            found += [(each.value, (), scope) for each in call.keywords if each.arg == name]
+            if name in names and names.index(name) < len(call.args):
+                found.append((call.args[names.index(name)], (), scope))
         return found
 
 
