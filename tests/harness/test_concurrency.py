@@ -103,21 +103,22 @@ def _judged(run: Path) -> Counter[tuple[str, str, str]]:
     )
 
 
-def test_thirty_attempts_wait_together(tmp_path: Path, warm: Warm) -> None:
-    suite, author = _suite(tmp_path, 30), Author(delay=2.0)
+def test_many_attempts_wait_together(tmp_path: Path, warm: Warm) -> None:
+    many = 16
+    suite, author = _suite(tmp_path, many), Author(delay=2.0)
     with author.serving() as arguments:
         begin = time.monotonic()
         ran = warm.pytest(
-            suite, *arguments, "--iterations=2", "--concurrency=30", "--run-dir=run", *NO_CACHE,
+            suite, *arguments, "--iterations=2", f"--concurrency={many}", "--run-dir=run", *NO_CACHE,
             cwd=tmp_path, env=ENVIRONMENT,
         )  # fmt: skip
         wall = time.monotonic() - begin
-    assert ran.code == 0 and "90 passed" in ran.text, ran.text
-    assert "concurrency: up to 30 attempts at once" in ran.text
-    assert author.most_at_once >= 20
+    assert ran.code == 0 and f"{3 * many} passed" in ran.text, ran.text
+    assert f"concurrency: up to {many} attempts at once" in ran.text
+    assert author.most_at_once >= 0.6 * many
     waited = sum(author.asked.values()) * author.delay
-    assert waited >= 30 * 3 * 2 and wall < waited / 3, f"{wall:.1f} s, where one after the other waits {waited:.0f} s"
-    assert len(_judged(tmp_path / "run")) == 30 * (2 + 1)
+    assert waited >= many * 3 * 2 and wall < waited / 3, f"{wall:.1f} s, where one after the other waits {waited:.0f} s"
+    assert len(_judged(tmp_path / "run")) == many * (2 + 1)
 
 
 def test_as_one_after_the_other(tmp_path: Path, warm: Warm) -> None:
