@@ -41,7 +41,8 @@ class JudgeProcess:
     def start(self) -> dict[str, Any]:
         """Start it, and give what it says of itself once it is ready."""
         ours, theirs = socket.socketpair()
-        code = "from harness.engine.judging import main; main()"
+        # What is imported stays, and looking for garbage among it takes a tenth of the time.
+        code = "import gc; gc.disable(); from harness.engine.judging import main; gc.freeze(); gc.enable(); main()"
         with theirs, self._killing:
             if self._killed:
                 raise InfrastructureError("the judge was ended")
