@@ -11,6 +11,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
@@ -37,24 +38,22 @@ BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 
 
+@dataclass(eq=False, repr=False)
 class Blocks:
     """Of one workload."""
 
-    def __init__(
-        self,
-        task: Task,
-        case: Case,
-        inputs: Inputs,
-        sides: Sides,
-        device: Device,
-        limits: TimingLimits,
-        rng: random.Random,
-        stopwatch: Stopwatch,
-    ) -> None:
-        self.task, self.case, self.inputs, self.device, self.limits, self.rng = task, case, inputs, device, limits, rng
-        self.stopwatch = stopwatch
-        self.processes = sides
-        self.sides = {"reference": Side(sides.reference), "candidate": Side(sides.candidate)}
+    task: Task
+    case: Case
+    inputs: Inputs
+    processes: Sides
+    device: Device
+    limits: TimingLimits
+    rng: random.Random
+    stopwatch: Stopwatch
+
+    def __post_init__(self) -> None:
+        task, inputs, device, limits = self.task, self.inputs, self.device, self.limits
+        self.sides = {"reference": Side(self.processes.reference), "candidate": Side(self.processes.candidate)}
         self.watched = limits.watched and not device.interpreted
         names = list(inputs)
         rolled = [

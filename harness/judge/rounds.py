@@ -10,28 +10,23 @@ compared is only collected then; the oracle's turn comes when others may be time
 
 from __future__ import annotations
 
-import random
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.device import Device
 from harness.judge.alone import alone
 from harness.judge.blame import Blame
 from harness.judge.blocks import Blocks
 from harness.judge.clocks import MORE_PAIRS, Bare, Clocks, Doubt, doubts, shares
 from harness.judge.collected import Collected
-from harness.judge.limits import LAUNCH_BOUND_US, TimingLimits
+from harness.judge.limits import LAUNCH_BOUND_US
 from harness.judge.oracles import oracles_turn
 from harness.judge.pace import Pace
 from harness.judge.profile import Profile, profiled
-from harness.judge.sides import Sides
 from harness.judge.statistics import RESOLUTION_US, Ratio, paired_ratio
-from harness.judge.stopwatch import Stopwatch
 from harness.judge.usage import LONG_US
 from harness.sandbox.answers import Profiled
-from harness.task import Case, Inputs, Task
 from harness.verdict import Outcome
 
 SMALL_BYTES, CHECKED_CALLS = 16 << 20, 2
@@ -52,19 +47,9 @@ LEFT_BYTES = 4 << 30
 class Rounds(Blocks):
     """The blocks of one workload, and what they say."""
 
-    def __init__(
-        self,
-        task: Task,
-        case: Case,
-        inputs: Inputs,
-        sides: Sides,
-        device: Device,
-        limits: TimingLimits,
-        rng: random.Random,
-        stopwatch: Stopwatch,
-    ) -> None:
-        super().__init__(task, case, inputs, sides, device, limits, rng, stopwatch)
-        self.few, first = len(task.workloads) < FEW_WORKLOADS, rng.random() < 0.5
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.few, first = len(self.task.workloads) < FEW_WORKLOADS, self.rng.random() < 0.5
         self.bare_checked = self.few or first
         """Are outputs of the bare block compared?"""
         self.profile_checked = self.few or not first
@@ -74,7 +59,7 @@ class Rounds(Blocks):
         """What the candidate's first block was made with."""
         self.bare_calls = 0
         """In a block without flushes."""
-        self.collected = Collected(task, case, inputs, list(self.fresh.rolled))
+        self.collected = Collected(self.task, self.case, self.inputs, list(self.fresh.rolled))
 
     def warm_up(self) -> None:
         """The first blocks, which compile."""
