@@ -1,6 +1,6 @@
 """A judge in a process of its own: the side that judges. `harness.engine.judges` starts it and asks it.
 
-    python -c "from harness.engine.judging import main; main()" SOCKET_FD     with a pickled `Setup` on standard input
+    python -c "…; from harness.engine.judging import main; …; main()" SOCKET_FD     with a pickled `Setup` on its input
 
 The judge's clock must not wait for threads that read models' answers, and nothing in the judge has to bear a second
 judgement beside it. It ends with who started it, in the middle of a judgement if need be.

@@ -41,7 +41,7 @@ class JudgeProcess:
     def start(self) -> dict[str, Any]:
         """Start it, and give what it says of itself once it is ready."""
         ours, theirs = socket.socketpair()
-        # What is imported stays, and looking for garbage among it takes a tenth of the time.
+        # What is imported stays: looking for garbage among it meanwhile only takes time.
         code = "import gc; gc.disable(); from harness.engine.judging import main; gc.freeze(); gc.enable(); main()"
         with theirs, self._killing:
             if self._killed:

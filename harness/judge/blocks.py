@@ -33,7 +33,7 @@ BARE_CALLS, BARE_LEAST, BARE_BYTES = 20, 8, 1 << 30
 than so many bytes."""
 LONGER_START, LONGER_US = 2.0, 400.0
 """The device sleeps so many times as long, by what launches took in bare blocks before, and so many µs more, before the
-bare blocks that follow one that speaks against a candidate: the first launch after waiting takes longer than others."""
+bare blocks that follow one that speaks against a candidate: the first launch after waiting may take longer."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.judge.compare import compare, expect
@@ -21,7 +22,7 @@ class Collected:
     case: Case
     inputs: Inputs
     """From which those of every call are made."""
-    rolled: list[int]
+    rolled: Sequence[int]
     """Positions of those that are made anew for every call."""
     worst: float = 0.0
     """Error of the outputs compared, as a share of what is allowed."""

@@ -12,10 +12,10 @@ from harness.judge.flush import give_back
 from harness.judge.stopwatch import Stopwatch
 from harness.task import Case, Task
 
-SHARE = 0.125
+MEMORY_SHARE = 0.125
 """Of the device's memory, that all oracles together may take. Nobody who times waits for one."""
-TIMES = 64
-"""An oracle takes so many times the bytes that the operation moves, at most, or nearly: it computes in fp64, an
+MEMORY_A_BYTE = 64
+"""Bytes that an oracle takes for each one that the operation moves, at most, or nearly: it computes in fp64, an
 attention's scores too."""
 
 
@@ -26,9 +26,9 @@ def oracles_turn(task: Task, case: Case, device: Device, watch: Stopwatch) -> It
     if device.interpreted:
         yield 0.0
         return
-    asked, need = time.monotonic(), TIMES * int(task.least_cost(case).bytes)
+    asked, need = time.monotonic(), MEMORY_A_BYTE * int(task.least_cost(case).bytes)
     with ExitStack() as stack:
         with watch("waiting for an oracle"):
-            stack.enter_context(reserve(device.uuid, need, int(SHARE * device.memory), "oracles"))
+            stack.enter_context(reserve(device.uuid, need, int(MEMORY_SHARE * device.memory), "oracles"))
         yield time.monotonic() - asked
         give_back(device)

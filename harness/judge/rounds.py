@@ -59,7 +59,7 @@ class Rounds(Blocks):
         """What the candidate's first block was made with."""
         self.bare_calls = 0
         """In a block without flushes."""
-        self.collected = Collected(self.task, self.case, self.inputs, list(self.fresh.rolled))
+        self.collected = Collected(self.task, self.case, self.inputs, self.fresh.rolled)
 
     def warm_up(self) -> None:
         """The first blocks, which compile."""
@@ -94,8 +94,7 @@ class Rounds(Blocks):
         longest = max(wall for side in self.sides.values() for wall in side.clocks.walls)
         self.calls = max(1, min(many, int(limits.longest_block_us / longest)))
         if self._longest() >= LONG_US:  # others worked on the device meanwhile
-            for side in self.sides.values():
-                side.clocks = Clocks()
+            self._clear()
 
     @contextmanager
     def _beside_others(self) -> Iterator[None]:
@@ -142,9 +141,12 @@ class Rounds(Blocks):
 
     def forget(self) -> None:
         """Before all rounds are run once more: what was measured does not count."""
+        self._clear()
+        self.begin = time.monotonic()
+
+    def _clear(self) -> None:
         for side in self.sides.values():
             side.clocks = Clocks()
-        self.begin = time.monotonic()
 
     def doubts(self) -> list[Doubt]:
         """What the judge's clock says against the claims; the interpreter makes none."""

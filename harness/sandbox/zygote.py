@@ -31,7 +31,7 @@ def main() -> None:
     interpreted = configuration["interpreted"]
     plan = isolation.Plan(**configuration["plan"])
     level = isolation.enter(plan, configuration)
-    gc.disable()  # what is imported stays, and looking for garbage among it takes a fifth of the time
+    gc.disable()  # what is imported stays: looking for garbage among it meanwhile only takes time
     _import_all(interpreted=interpreted)
     isolation.seal_parent(level, plan)
 

@@ -10,6 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
+from harness.sandbox.interpreter import unsupported_feature
 from harness.sandbox.interpreter.bounds import OutOfBounds
 
 DTYPES = {
@@ -163,3 +164,13 @@ def same(got: Any, want: Any, *, nan_bits: bool = False) -> None:
             f" ({a.reshape(-1)[at].item():#x}), want {want.reshape(-1)[at].double().item()!r}"
             f" ({b.reshape(-1)[at].item():#x})"
         )
+
+
+def ints(n: int) -> Any:
+    return torch.zeros(n, dtype=torch.int32, device="cuda")
+
+
+def compiler_refuses(kernel: Any, *args: Any, match: str, **kwargs: Any) -> None:
+    with pytest.raises(Exception, match=match) as caught:
+        kernel[(1,)](*args, **kwargs)
+    assert unsupported_feature(caught.value) is None

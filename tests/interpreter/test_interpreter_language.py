@@ -1,4 +1,4 @@
-"""Kernels mean here what they mean to the compiler, and what it refuses is refused."""
+"""Kernels mean here what they mean to the compiler; what it refuses is in `test_interpreter_refusals`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from interpreter_support import compiler_refuses, ints
 from triton.compiler.code_generator import CodeGenerator
 
 from harness.sandbox import interpreter
 
-PLAIN_GLOBAL = 4
 CONSTEXPR_GLOBAL = tl.constexpr(4)
 SEVERAL = "simultaneous multiple comparison" not in inspect.getsource(CodeGenerator.visit_Compare)
-
-
-def ints(n: int) -> Any:
-    return torch.zeros(n, dtype=torch.int32, device="cuda")
 
 
 @triton.jit
@@ -166,12 +162,6 @@ def test_grids() -> None:
         grid_kernel[(1, 70000)](out, 1)
 
 
-def refused(kernel: Any, *args: Any, match: str, **kwargs: Any) -> None:
-    with pytest.raises(Exception, match=match) as caught:
-        kernel[(1,)](*args, **kwargs)
-    assert interpreter.unsupported_feature(caught.value) is None
-
-
 @triton.jit
 def odds_and_ends_kernel(x, flags, out, n, BLOCK: tl.constexpr):
     tl.static_assert(BLOCK >= 4, "small")
@@ -203,49 +193,6 @@ def test_odds_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @triton.jit
-def breaks(out, n):
-    for i in range(n):
-        if i > 2:
-            break
-    tl.store(out, 1)
-
-
-@triton.jit
-def reads_global(out):
-    tl.store(out, PLAIN_GLOBAL)
-
-
-def plain_function(x: Any) -> Any:
-    return x
-
-
-@triton.jit
-def calls_plain(out):
-    tl.store(out, plain_function(1))
-
-
-@triton.jit
-def lambdas(out):
-    f = lambda x: x + 1  # noqa: E731
-    tl.store(out, f(1))
-
-
-@triton.jit
-def changes_type(out, n):
-    total = 0
-    for i in range(n):
-        total += i * 0.5
-    tl.store(out, total)
-
-
-@triton.jit
-def uses_after_loop(out, n):
-    for i in range(n):
-        inner = i * 2
-    tl.store(out, inner)
-
-
-@triton.jit
 def reuses_names(out, n):
     for i in range(n):
         part = i * 2
@@ -267,101 +214,6 @@ def test_names_end_with_their_loop() -> None:
 
 
 @triton.jit
-def truth_of_block(out):
-    i = tl.arange(0, 4)
-    if i > 2:
-        tl.store(out + i, i)
-
-
-@triton.jit
-def returns_in_loop(out, n):
-    for i in range(n):
-        if i > 2:
-            return
-    tl.store(out, 1)
-
-
-@triton.jit
-def assigns_twice(out):
-    a = b = 1
-    tl.store(out, a + b)
-
-
-@triton.jit
-def unknown_name(out):
-    tl.store(out, tl.summation(tl.arange(0, 4)))
-
-
-@triton.jit
-def runtime_block(out, n):
-    tl.store(out + tl.arange(0, n), 1)
-
-
-@triton.jit
-def odd_block(out, BLOCK: tl.constexpr):
-    tl.store(out + tl.arange(0, BLOCK), 1)
-
-
-@triton.jit
-def uses_abs(out, n):
-    tl.store(out, abs(n))
-
-
-@triton.jit
-def item_assignment(out):
-    v = tl.zeros((4,), tl.float32)
-    v[0] = 1.0
-    tl.store(out + tl.arange(0, 4), v)
-
-
-@triton.jit
-def string_condition(out, NAME: tl.constexpr):
-    if NAME:
-        tl.store(out, 1)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "args", "kwargs", "match"),
-    [
-        (breaks, (5,), {}, "Break"),
-        (reads_global, (), {}, "PLAIN_GLOBAL"),
-        (calls_plain, (), {}, "plain_function"),
-        (lambdas, (), {}, "Lambda"),
-        (changes_type, (3,), {}, "Loop-carried variable total"),
-        (uses_after_loop, (3,), {}, "inner"),
-        (truth_of_block, (), {}, "ambiguous"),
-        (returns_in_loop, (3,), {}, "return"),
-        (assigns_twice, (), {}, "multiple assignment"),
-        (unknown_name, (), {}, "summation"),
-        (runtime_block, (4,), {}, "constexpr"),
-        (odd_block, (), {"BLOCK": 3}, "power of 2"),
-        (uses_abs, (1,), {}, "abs"),
-        (item_assignment, (), {}, "__setitem__"),
-        (string_condition, (), {"NAME": "relu"}, "str"),
-    ],
-)
-def test_refusals(kernel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], match: str) -> None:
-    refused(kernel, ints(8), *args, match=match, **kwargs)
-
-
-@triton.jit
-def left_out(out, FLAG: tl.constexpr):
-    if FLAG:
-        tl.store(out, PLAIN_GLOBAL)
-        for _ in tl.static_range(2):
-            break
-    else:
-        tl.store(out, 1)
-
-
-def test_what_a_constant_leaves_out_is_not_looked_at() -> None:
-    out = ints(1)
-    left_out[(1,)](out, FLAG=False)
-    assert out.item() == 1
-    refused(left_out, out, match="PLAIN_GLOBAL", FLAG=True)
-
-
-@triton.jit
 def chained(out, n):
     i = tl.arange(0, 8)
     tl.store(out + i, (1 < i < n).to(tl.int32))
@@ -373,15 +225,15 @@ def test_chained_comparisons() -> None:
         chained[(1,)](out, 5)
         assert out.tolist() == [0, 0, 1, 1, 1, 0, 0, 0]
     else:
-        refused(chained, out, 5, match="simultaneous multiple comparison")
+        compiler_refuses(chained, out, 5, match="simultaneous multiple comparison")
 
 
 def test_launch_options() -> None:
     out = ints(1)
     options = {"num_warps": 8, "num_stages": 2, "num_ctas": 1, "waves_per_eu": 2, "matrix_instr_nonkdim": 16}
     loop_kernel[(1,)](out, 1, 1, STATIC=1, **options, kpack=2, maxnreg=128, enable_fp_fusion=False, launch_pdl=True)
-    refused(loop_kernel, out, 1, 1, STATIC=1, num_warp=8, match="num_warp was specified but unrecognised")
-    refused(loop_kernel, out, 1, STATIC=1, match="step")
+    compiler_refuses(loop_kernel, out, 1, 1, STATIC=1, num_warp=8, match="num_warp was specified but unrecognised")
+    compiler_refuses(loop_kernel, out, 1, STATIC=1, match="step")
     with pytest.raises(Exception, match="jit"):
         loop_kernel(out, 1, 1, STATIC=1)
 
@@ -392,8 +244,8 @@ def empty_pointer_kernel(x, n, BLOCK: tl.constexpr):
 
 
 def test_host_tensors_are_not_pointers() -> None:
-    refused(extremes_kernel, torch.zeros(3, dtype=torch.int32), 1, 2, match="cpu tensor")
-    refused(extremes_kernel, [1, 2, 3], 1, 2, match="specialize")
+    compiler_refuses(extremes_kernel, torch.zeros(3, dtype=torch.int32), 1, 2, match="cpu tensor")
+    compiler_refuses(extremes_kernel, [1, 2, 3], 1, 2, match="specialize")
     empty_pointer_kernel[(1,)](torch.empty(0), 0, BLOCK=4)
 
 
