@@ -89,6 +89,8 @@ class Device:
     name: str
     uuid: str
     driver: str = ""
+    capability: int = 0
+    """An NVIDIA GPU's compute capability: 90 for 9.0."""
 
     @property
     def interpreted(self) -> bool:
@@ -146,7 +148,8 @@ def find_device(wanted: str) -> Device:
     if index >= torch.cuda.device_count():
         raise UsageError(f"--device {wanted}: there are {torch.cuda.device_count()} devices, numbered from 0")
     properties = torch.cuda.get_device_properties(index)
-    return Device(kind, index, properties.name, str(getattr(properties, "uuid", index)), _driver())
+    capability = 10 * properties.major + properties.minor if kind == "cuda" else 0
+    return Device(kind, index, properties.name, str(getattr(properties, "uuid", index)), _driver(), capability)
 
 
 def find_devices(wanted: str) -> tuple[Device, ...]:

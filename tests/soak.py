@@ -1,11 +1,11 @@
 """Many candidates of mixed fate through one engine: nothing may leak, and each gets its verdict, once.
 
-    python -m tests.soak [--device=cuda:0] [--candidates=2000] [--judges=4] [--seconds=5]
+    python -m tests.soak [--device=cuda:0] [--candidates=2000] [--judges=N] [--seconds=5] [--timed-workloads=1]
 
-Fates: right, wrong, broken source, an exception, a hang, a crash, an exit, memory that grows without end, a flood of
-output, and on a GPU an illegal access. Before the first and after the last of them are counted: processes, open files,
-mapped memory files, memory of the judges, temporary files, and memory of the GPU. Prints a table; the exit code is 1
-where something was lost or grew.
+Says every ten seconds how far it is. A stage of a judgement has so many seconds. Fates: right, wrong, broken source,
+an exception, a hang, a crash, an exit, memory that grows without end, a flood of output, and on a GPU an illegal
+access. Before the first and after the last of them are counted: processes, open files, mapped memory files, memory of
+the judges, temporary files, and memory of the GPU. Prints a table; the exit code is 1 where something was lost or grew.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ REFERENCE = (TOY / "doubled" / "reference.py").read_text()
 MANY = 1_000_000
 ROOM = {"memory": 64 << 20, "device": 64 << 20, "files": 4, "mapped": 4, "temporary": 4, "processes": 0}
 """By how much a count may grow, whatever the number of candidates; memory in bytes a judge."""
+SAID = 10.0
+"""Seconds between two lines of how far it is."""
 SETTLE = 10.0
 """Seconds for what was ended last to be gone; a leak stays."""
 
@@ -165,11 +167,15 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
     allowed = {name: outcomes for name, (_, outcomes, _) in {**FATES, "an illegal access": WILD}.items()}
     _warm_up(judge, [source for _, source in candidates(4 * judge._judges.number, gpu, seed + MANY)])
     before, start = count(judge, device), time.monotonic()
+    said = start
     made = list(candidates(number, gpu, seed))
     seen, came, strange = Counter[int](), Counter[tuple[str, str]](), list[str]()
     for judged in judge.evaluate_many(("doubled", source) for _, source in made):
         fate = made[judged.number][0]
         seen[judged.number] += 1
+        if time.monotonic() > said + SAID:
+            said = time.monotonic()
+            print(f"{seen.total()} of {number} after {said - start:.0f} s", flush=True)
         outcome = judged.verdict.outcome if judged.verdict is not None else None
         came[fate, str(outcome)] += 1
         if outcome not in allowed[fate]:
@@ -201,6 +207,7 @@ def main(arguments: list[str]) -> int:
         device=device,
         judges=int(options["judges"]) if "judges" in options else None,
         stage_timeout=float(options.get("seconds", 5)),
+        timed_workloads=int(options.get("timed-workloads", 1)),
         memory_limit=2,
     )
     with judge:

@@ -36,4 +36,4 @@ def test_every_script_tells_its_use(script: object, asked: str, capsys: pytest.C
     ("option", "passes", "wanted"), [("all", 2, [None, None]), ("3", 2, [3, 3]), ("all,3,1", 4, [None, 3, 1, 1])]
 )
 def test_workloads_of_each_pass(option: str, passes: int, wanted: list[int | None]) -> None:
-    assert throughput.timed_workloads(option, passes) == wanted
+    assert throughput.numbers(option, passes, "all") == wanted

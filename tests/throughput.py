@@ -1,13 +1,13 @@
 """How many candidates a minute: the references of a suite, each changed by a comment so that nothing is compiled yet.
 
-    python -m tests.throughput [SUITE] [--device=cuda:0 | --devices=all] [--candidates=184] [--judges=N] [--passes=2]
-                               [--seconds=S] [--only=TASK,…] [--timed-workloads=N | =all,N,…]
+    python -m tests.throughput [SUITE] [--device=cuda:0 | --devices=all] [--candidates=184] [--passes=2]
+                               [--judges=N | =N,M,…] [--timed-workloads=N | =all,N,…] [--seconds=S] [--only=TASK,…]
 
 Every candidate goes through call, execution and speedup. The first pass finds no compiled kernel, a later one those of
-the pass before it; each has judges of its own. So many of each task's workloads are timed in all passes, or so many in
-the first, the second, and so on. Prints a table of the passes, and of where their time went; the verdicts go to OUT
-(environment variable), if set, a JSON line each. After `--seconds` a pass ends with what is judged by then. The exit
-code is 1 where a reference was not right.
+the pass before it; each has judges of its own, so many for each device, and times so many of each task's workloads:
+both numbers go for all passes, or are those of the first, the second, and so on. Prints a table of the passes, and of
+where their time went; the verdicts go to OUT (environment variable), if set, a JSON line each. After `--seconds` a pass
+ends with what is judged by then. The exit code is 1 where a reference was not right.
 """
 
 from __future__ import annotations
@@ -57,17 +57,22 @@ class Pass:
         return sum(each.verdict.held_seconds for each in self.judged if each.verdict is not None)
 
 
-def timed_workloads(option: str, passes: int) -> list[int | None]:
-    """In each pass; None: all. The last number goes for the passes that follow."""
-    told = [None if each == "all" else int(each) for each in option.split(",")]
+def numbers(option: str, passes: int, none: str) -> list[int | None]:
+    """Those of the passes; `none` stands for None. The last number goes for the passes that follow."""
+    told = [None if each == none else int(each) for each in option.split(",")]
     return [told[min(number, len(told) - 1)] for number in range(passes)]
 
 
 def one_pass(
-    suite: Path, candidates: list[tuple[str, str]], options: dict[str, str], fewer: int | None, compiled: str
+    suite: Path,
+    candidates: list[tuple[str, str]],
+    options: dict[str, str],
+    number: int | None,
+    fewer: int | None,
+    compiled: str,
 ) -> Pass:
-    """Judge them all, with so many workloads timed; stops early when the time is over."""
-    number = int(options["judges"]) if "judges" in options else None
+    """Judge them all by so many judges on each device, with so many workloads timed; stops early when the time is
+    over."""
     where = {"devices": options["devices"]} if "devices" in options else {"device": options.get("device", "auto")}
     with Judge(suite, judges=number, timed_workloads=fewer, compile_cache=compiled, **where) as judge:
         judge.evaluate(*candidates[0])
@@ -115,9 +120,11 @@ def main(arguments: list[str]) -> int:
     ]
     passes, out = [], Path(os.environ["OUT"]) if os.environ.get("OUT") else None
     with tempfile.TemporaryDirectory() as compiled:
-        timed = timed_workloads(options.get("timed-workloads", "all"), int(options.get("passes", "2")))
-        for number, fewer in enumerate(timed, 1):
-            passes.append(one_pass(folder, candidates, options, fewer, compiled))
+        many = int(options.get("passes", "2"))
+        timed = numbers(options.get("timed-workloads", "all"), many, "all")
+        judges = numbers(options.get("judges", "usual"), many, "usual")
+        for number, (judging, fewer) in enumerate(zip(judges, timed, strict=True), 1):
+            passes.append(one_pass(folder, candidates, options, judging, fewer, compiled))
             if out is not None:
                 lines = [
                     json.dumps({"task": each.task, "trouble": each.trouble, "verdict": each.verdict.to_json()})

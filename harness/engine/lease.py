@@ -71,8 +71,8 @@ def _opened(device_id: str, kind: str) -> int:
     return os.open(_path(device_id, kind), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-_POLL = 0.02
-"""Seconds between looks at who holds memory, or uses the device."""
+_POLL = 0.002
+"""Seconds between looks at who holds memory, or uses the device; one process looks at a time."""
 
 
 @contextmanager

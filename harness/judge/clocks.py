@@ -17,7 +17,8 @@ nor proved then is a warning, if most of the pairs show it.
 
 Where others make the device take turns, many pairs in a row may be struck, and by chance one side's only (seen on an
 H200: 13 blocks of 14 late by whole time slices). So what is proved has to be proved once more, a while later, by
-pairs of its own; and it is the later pairs that the candidate is timed by.
+pairs of its own, while nobody else works on the device, and a doubt that stayed has to stay then; and it is the later
+pairs that the candidate is timed by.
 
 The hardware's limit stands beside: no kernel moves its bytes faster than the memory does, or multiplies faster than the
 matrix units do (`harness.device.Peaks.impossible_us`).
@@ -47,7 +48,7 @@ took."""
 MORE_PAIRS = 60
 """As long as a doubt is neither proved nor gone."""
 PAUSE = 0.5
-"""Seconds before all is timed once more because something was proved, the device given to others meanwhile."""
+"""Seconds before all is timed once more because of a doubt, the device given to others meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,12 @@ class Judge:
         hidden = [*hidden, *(each for each in (self.compiled.folder, values) if each is not None)]
         variables = {**device.visibility(os.environ), **queues(QUEUES if self.limits.timed else 1)}
         self.parent = WarmParent(
-            interpreted=device.interpreted, hidden=hidden, variables=variables, at_most=most, rehearsed=rehearsed
+            interpreted=device.interpreted,
+            hidden=hidden,
+            variables=variables,
+            at_most=most,
+            rehearsed=rehearsed,
+            capability=device.capability,
         )
         self.usage = Usage(device)
         self._peaks: Peaks | None = None

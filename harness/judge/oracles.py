@@ -12,9 +12,9 @@ from harness.judge.flush import give_back
 from harness.judge.stopwatch import Stopwatch
 from harness.task import Case, Task
 
-MEMORY_SHARE = 0.125
+MEMORY_SHARE = 0.2
 """Of the device's memory, that all oracles together may take. Nobody who times waits for one."""
-MEMORY_A_BYTE = 64
+MEMORY_A_BYTE = 32
 """Bytes that an oracle takes for each one that the operation moves, at most, or nearly: it computes in fp64, an
 attention's scores too."""
 

@@ -104,10 +104,10 @@ class Rounds(Blocks):
             yield
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """While calls are timed that are long: nobody else works on the device, which is held."""
+    def quiet(self, doubted: bool) -> Iterator[None]:
+        """While calls are timed that are long, or `doubted`: nobody else works on the device, which is held."""
         asked = time.monotonic()
-        with self.processes.usage.quiet(self._longest(), self.stopwatch):
+        with self.processes.usage.quiet(self._longest(), self.stopwatch, doubted):
             self.begin += time.monotonic() - asked
             yield
 

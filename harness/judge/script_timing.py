@@ -151,22 +151,22 @@ class ScriptTiming:
             self.untimed.setdefault(unfit, []).append(label)
             self._drop()
             return None
-        ratio = self._look(sides, label)
-        if proved(self._doubts(sides)) is not None:
+        ratio = self._look(sides, label, first=True)
+        if remark(self._doubts(sides)):
             with self.watch("before a second look"):
                 time.sleep(PAUSE)
             for side in sides.values():
                 side.clocks = Clocks()
-            ratio = self._look(sides, label)
+            ratio = self._look(sides, label, first=False)
         self._drop()
         lie = proved(self._doubts(sides))
         if lie is not None:
             raise CandidateFailed(Outcome.IMPLAUSIBLE, f"on {label} {lie.sentence}")
         return self._conclude(sides, ratio, label)
 
-    def _look(self, sides: dict[str, Side], label: str) -> Ratio:
+    def _look(self, sides: dict[str, Side], label: str, first: bool) -> Ratio:
         """All rounds, the device held alone."""
-        quiet = self.processes.usage.quiet(self.longest, self.watch)
+        quiet = self.processes.usage.quiet(self.longest, self.watch, doubted=not first)
         with alone(self.device, self.processes, self.watch), self.watch("rounds"), quiet:
             return self._rounds(sides, label)
 

@@ -41,7 +41,7 @@ def time_workload(
         rounds.warm_up()
     rounds.check_first()
     ratio = _look(rounds, watch, first=True)
-    if proved(rounds.doubts()) is not None:
+    if remark(rounds.doubts()):
         with watch("before a second look"):
             time.sleep(PAUSE)
         rounds.forget()
@@ -60,7 +60,7 @@ def _look(rounds: Rounds, watch: Stopwatch, first: bool) -> Ratio:
     with rounds.alone(), watch("rounds"):
         if first:
             rounds.calibrate()
-        with rounds.quiet():
+        with rounds.quiet(doubted=not first):
             ratio = rounds.run()
     with watch("giving memory back"):
         rounds.trim()

@@ -62,8 +62,11 @@ class WarmParent:
         variables: Mapping[str, str] | None = None,
         at_most: str = str(STRONGEST),
         rehearsed: str = "",
+        capability: int = 0,
     ) -> None:
         self.interpreted = interpreted
+        self.capability = capability
+        """Of the GPU that candidates see, if it is one of NVIDIA's: 90 for 9.0."""
         self.variables = dict(variables or {})
         """Environment variables of its own, such as the one GPU that it and its candidates may see."""
         self.hidden = sorted({str(path.resolve()) for path in (*default_hidden(), *hidden)})
@@ -97,6 +100,7 @@ class WarmParent:
             at_most=str(self.at_most),
         )
         configuration = {"plan": asdict(plan), "interpreted": self.interpreted, "rehearsed": self.rehearsed}
+        configuration["capability"] = self.capability
         code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.sandbox.zygote import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, str(project_root()), str(theirs.fileno()), json.dumps(configuration)],

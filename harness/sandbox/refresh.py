@@ -61,10 +61,10 @@ def rotated(tensor: torch.Tensor, shift: int, factor: float = 1.0) -> torch.Tens
         torch.mul(flat[shift:], factor, out=fresh[: length - shift])
         torch.mul(flat[:shift], factor, out=fresh[length - shift :])
         return fresh.as_strided(tensor.shape, tensor.stride())
+    if factor != 1.0:  # PyTorch does not multiply in formats of one byte; all of their numbers are bf16's, too
+        flat = flat.to(torch.bfloat16).mul_(factor)
     fresh[: length - shift] = flat[shift:]
     fresh[length - shift :] = flat[:shift]
-    if factor != 1.0:  # PyTorch does not multiply in formats of one byte
-        fresh.copy_(fresh.float() * factor)
     return fresh.as_strided(tensor.shape, tensor.stride())
 
 

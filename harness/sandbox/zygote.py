@@ -32,7 +32,7 @@ def main() -> None:
     plan = isolation.Plan(**configuration["plan"])
     level = isolation.enter(plan, configuration)
     gc.disable()  # what is imported stays: looking for garbage among it meanwhile only takes time
-    _import_all(interpreted=interpreted)
+    _import_all(interpreted, configuration["capability"])
     isolation.seal_parent(level, plan)
 
     from harness.sandbox import rehearsal
@@ -68,7 +68,7 @@ def main() -> None:
         channel.send({"warden": child})
 
 
-def _import_all(interpreted: bool) -> None:
+def _import_all(interpreted: bool, capability: int) -> None:
     """All that a candidate's process may need: the harness's files are hidden from here on."""
     import torch
 
@@ -86,3 +86,7 @@ def _import_all(interpreted: bool) -> None:
     else:
         import triton.compiler
         import triton.runtime.driver  # noqa: F401
+
+        from harness.sandbox import lookups
+
+        lookups.look_up(capability)

@@ -1,8 +1,10 @@
-"""What two clocks prove has to be proved once more; the candidate is timed by the later rounds."""
+"""What two clocks say against a candidate they have to say once more, while nobody else works on the device; it is
+timed by the later rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from harness.judge.clocks import Doubt
 from harness.judge.judge import Judge
 from harness.judge.rounds import Rounds
 from harness.judge.script_timing import ScriptTiming
+from harness.judge.stopwatch import Stopwatch
+from harness.judge.usage import Usage
 from harness.task import Task
 from harness.verdict import Outcome, Verdict
 from tests.harness.test_script import KERNEL
@@ -38,11 +42,13 @@ KINDS = [(Rounds, "doubts", "run", _rounds), (ScriptTiming, "_doubts", "_rounds"
         (LIE, LIE, Outcome.IMPLAUSIBLE, False),
         (LIE, None, Outcome.RIGHT, False),
         (LIE, OPEN, Outcome.RIGHT, True),
-        (OPEN, None, Outcome.RIGHT, True),
+        (OPEN, None, Outcome.RIGHT, False),
+        (OPEN, OPEN, Outcome.RIGHT, True),
+        (OPEN, LIE, Outcome.IMPLAUSIBLE, False),
         (None, LIE, Outcome.RIGHT, False),
     ],
 )
-def test_a_lie_is_proved_twice(
+def test_what_is_said_once_is_looked_at_again(
     judge: Judge,
     doubled: Task,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,7 +61,7 @@ def test_a_lie_is_proved_twice(
     outcome: Outcome,
     remarked: bool,
 ) -> None:
-    looks, samples = 0, 0
+    looks, samples, quiet = 0, 0, list[bool]()
     as_it_is = getattr(kind, run)
 
     def counted(*arguments: Any) -> object:
@@ -70,6 +76,12 @@ def test_a_lie_is_proved_twice(
         found = first if looks == 1 else second
         return [found] if found is not None else []
 
+    @contextmanager
+    def asked(_: Usage, us: float, watch: Stopwatch, doubted: bool = False) -> Iterator[None]:
+        quiet.append(doubted)
+        yield
+
+    monkeypatch.setattr(Usage, "quiet", asked)
     monkeypatch.setattr(kind, run, counted)
     monkeypatch.setattr(kind, doubts, said)
     monkeypatch.setattr("harness.judge.timing.PAUSE", 0.01)
@@ -77,7 +89,8 @@ def test_a_lie_is_proved_twice(
     doubled.workloads[1:] = []
     verdict = judged(judge, doubled)
     assert verdict.outcome is outcome, verdict.reason
-    assert looks == (2 if first is LIE else 1)
+    assert looks == (1 if first is None else 2)
+    assert quiet == [False, True][:looks], "nobody else works there while it is looked at again"
     assert any("by most of the blocks" in each for each in verdict.warnings) is remarked
     if outcome is Outcome.RIGHT:
         (timing,) = verdict.timings

@@ -104,11 +104,14 @@ def test_what_is_asked_within_is_not_asked_again(name: str, mine: Usage) -> None
         pass  # short calls need none
 
 
-def test_beside_whom_it_was_timed_is_said(name: str, mine: Usage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("us", "doubted"), [(usage.LONG_US, False), (1.0, True)])
+def test_beside_whom_it_was_timed_is_said(
+    name: str, mine: Usage, us: float, doubted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(usage, "PATIENCE", 0.1)
-    with _another(name, 20.0), mine.inside(), mine.quiet(usage.LONG_US, Stopwatch()):
+    with _another(name, 20.0), mine.inside(), mine.quiet(us, Stopwatch(), doubted):
         pass
-    assert mine.remarks() == ["others worked on the device while long calls were timed, 1 times"]
+    assert mine.remarks() == ["others worked on the device while it should have been quiet for timing, 1 time"]
     assert not mine.remarks(), "once"
 
 
