@@ -2,10 +2,11 @@
 
     python -m tests.soak [--device=cuda:0] [--candidates=2000] [--judges=N] [--seconds=5] [--timed-workloads=1]
 
-Says every ten seconds how far it is. A stage of a judgement has so many seconds. Fates: right, wrong, broken source,
-an exception, a hang, a crash, an exit, memory that grows without end, a flood of output, and on a GPU an illegal
-access. Before the first and after the last of them are counted: processes, open files, mapped memory files, memory of
-the judges, temporary files, and memory of the GPU. Prints a table; the exit code is 1 where something was lost or grew.
+Says every ten seconds how far it is, and what the judges do where none of them is done for long. A stage of a judgement
+has so many seconds. Fates: right, wrong, broken source, an exception, a hang, a crash, an exit, memory that grows
+without end, a flood of output, and on a GPU an illegal access. Before the first and after the last of them are counted:
+processes, open files, mapped memory files, memory of the judges, temporary files, memory of the GPU. Prints a table;
+the exit code is 1 where something was lost or grew.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from tabulate import tabulate
 
 from harness.api import Judge
 from harness.verdict import Outcome
+from tests import stalled
 from tests.arguments import read
+from tests.stalled import descendants
 
 TOY = Path(__file__).resolve().parent / "toy_suite"
 REFERENCE = (TOY / "doubled" / "reference.py").read_text()
@@ -90,26 +93,9 @@ class Counts:
     """Used of the GPU's memory, bytes."""
 
 
-def _descendants(parent: int) -> list[int]:
-    """Processes below this one."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields_ = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields_[1]), []).append(int(path.parent.name))
-    found, queue = [], [parent]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
-
-
 def count(judge: Judge, device: str) -> Counts:
     """As things stand, with all judges idle."""
-    processes = _descendants(os.getpid())
+    processes = descendants(os.getpid())
     judges = [each._process.pid for each in judge._judges._all if each._process is not None]
     links = []
     for process in (os.getpid(), *judges):
@@ -170,17 +156,19 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
     said = start
     made = list(candidates(number, gpu, seed))
     seen, came, strange = Counter[int](), Counter[tuple[str, str]](), list[str]()
-    for judged in judge.evaluate_many(("doubled", source) for _, source in made):
-        fate = made[judged.number][0]
-        seen[judged.number] += 1
-        if time.monotonic() > said + SAID:
-            said = time.monotonic()
-            print(f"{seen.total()} of {number} after {said - start:.0f} s", flush=True)
-        outcome = judged.verdict.outcome if judged.verdict is not None else None
-        came[fate, str(outcome)] += 1
-        if outcome not in allowed[fate]:
-            reason = judged.verdict.reason if judged.verdict is not None else judged.trouble
-            strange.append(f"{fate}: {outcome}: {reason[:150]}")
+    with stalled.told(judge) as heard:
+        for judged in judge.evaluate_many(("doubled", source) for _, source in made):
+            heard()
+            fate = made[judged.number][0]
+            seen[judged.number] += 1
+            if time.monotonic() > said + SAID:
+                said = time.monotonic()
+                print(f"{seen.total()} of {number} after {said - start:.0f} s", flush=True)
+            outcome = judged.verdict.outcome if judged.verdict is not None else None
+            came[fate, str(outcome)] += 1
+            if outcome not in allowed[fate]:
+                reason = judged.verdict.reason if judged.verdict is not None else judged.trouble
+                strange.append(f"{fate}: {outcome}: {reason[:150]}")
     seconds, until = time.monotonic() - start, time.monotonic() + SETTLE
     while (grown := _grown(before, after := count(judge, device), judge)) and time.monotonic() < until:
         time.sleep(0.2)

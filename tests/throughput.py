@@ -29,6 +29,7 @@ from tabulate import tabulate
 from harness import registry
 from harness.api import Judge, Judged
 from harness.suite import load_suite
+from tests import stalled
 from tests.arguments import read
 
 
@@ -77,8 +78,9 @@ def one_pass(
     with Judge(suite, judges=number, timed_workloads=fewer, compile_cache=compiled, **where) as judge:
         judge.evaluate(*candidates[0])
         start, judged = time.monotonic(), []
-        with contextlib.closing(judge.evaluate_many(candidates)) as verdicts:
+        with contextlib.closing(judge.evaluate_many(candidates)) as verdicts, stalled.told(judge, 30.0) as heard:
             for each in verdicts:
+                heard()
                 judged.append(each)
                 if time.monotonic() - start > float(options.get("seconds", "inf")):
                     break

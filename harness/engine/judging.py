@@ -8,6 +8,7 @@ judgement beside it. It ends with who started it, in the middle of a judgement i
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import select
@@ -48,6 +49,7 @@ class Setup:
 def main() -> None:
     """Serve until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    faulthandler.register(signal.SIGUSR1)  # tells on its stderr what each thread does
     sock = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_end_with, args=(sock.fileno(),), daemon=True).start()
     setup: Setup = pickle.load(sys.stdin.buffer)

@@ -116,7 +116,7 @@ class Blocks:
             if difference is not None:
                 raise CandidateFailed(difference.outcome, f"on {self.case.id}, when timed: {difference.sentence}")
         if fired.samples:
-            (side.pace if flush else side.bare_pace).saw(fired.launched, calls)
+            (side.pace if flush else side.bare_pace).saw(fired.launched, calls, fired.first)
             side.claim = statistics.median(fired.samples)
         return fired.samples, max(1.0, fired.wall - ahead) / calls
 
@@ -128,7 +128,7 @@ class Blocks:
             paces = [side.pace for side in self.sides.values()]
             return head_start(paces, self._shortest() + self.flush / FLUSHED_A_MICROSECOND, calls)
         sides = self.sides.values()
-        known = all(side.bare_pace.usual is not None for side in sides)
+        known = all(side.bare_pace.first is not None for side in sides)
         paces = [side.bare_pace if known else side.pace for side in sides]
         start = head_start(paces, self._shortest(), calls)
         if self._bare_rounds():  # where launches were late, the device waited between calls: that is no work unseen

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -161,10 +162,10 @@ class Judge:
             return self._judge(task, source, seed, scope, alone=False)
         try:
             verdict = self._judge(task, source, seed, scope, alone=False)
-            if not _memory_ran_out(f"{verdict.outcome} {verdict.reason} {verdict.detail}"):
+            if not device_ran_out(f"{verdict.reason} {verdict.detail}"):
                 return verdict
         except InfrastructureError as error:
-            if not _memory_ran_out(str(error)):
+            if not device_ran_out(str(error)):
                 raise
         # Did it take too much, or had others taken too much? Nobody else has a part of the memory now.
         self.drop_references()
@@ -303,5 +304,9 @@ class Judge:
         return self._peaks
 
 
-def _memory_ran_out(text: str) -> bool:
-    return "out of memory" in text.lower()
+def device_ran_out(text: str) -> bool:
+    """Does an error say that a GPU's memory ran out? Of the host's each candidate has its own, whatever others take."""
+    return _DEVICE_RAN_OUT.search(text) is not None
+
+
+_DEVICE_RAN_OUT = re.compile(r"(cuda|hip)[^\n]*out.of.memory", re.I)

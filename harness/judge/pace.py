@@ -18,28 +18,35 @@ LEAST_US, MOST_US = 60.0, 10_000.0
 
 
 class Pace:
-    """What launches of one side took its host, µs a call."""
+    """What launches of one side took its host, µs: the first of a block, before which it had to wake up, and others."""
 
     def __init__(self) -> None:
-        self._launches: deque[float] = deque(maxlen=9)
+        self._first, self._others = deque[float](maxlen=9), deque[float](maxlen=9)
 
-    def saw(self, launched: float, calls: int) -> None:
-        """A block of so many calls was launched in so many µs."""
-        self._launches.append(launched / calls)
+    def saw(self, launched: float, calls: int, first: float | None = None) -> None:
+        """A block of so many calls was launched in so many µs, the `first` of them in so many; None: all alike."""
+        first = launched / calls if first is None else min(first, launched)
+        self._first.append(first)
+        if calls > 1:
+            self._others.append((launched - first) / (calls - 1))
 
     @property
-    def usual(self) -> float | None:
-        """µs a call; None where nothing was seen yet."""
-        return statistics.median(self._launches) if self._launches else None
+    def first(self) -> float | None:
+        """µs of a block's first call; None where nothing was seen yet."""
+        return statistics.median(self._first) if self._first else None
+
+    @property
+    def other(self) -> float | None:
+        """µs of any later call, likewise; as the first one as long as no other was seen."""
+        return statistics.median(self._others) if self._others else self.first
 
 
 def head_start(paces: list[Pace], device_us: float, calls: int) -> float:
     """µs to sleep before so many calls, of which each takes the device `device_us` or more: the same for all sides, so
-    that they can be compared. The last call is launched after `calls` times the host's time, and starts after
-    `calls - 1` times the device's."""
-    hosts = [each.usual for each in paces]
-    known = [each for each in hosts if each is not None]
-    if len(known) < len(hosts):
+    that they can be compared. Each is launched so much later than the one before as the host takes for it, and begins
+    so much later as the device takes for that one: the first or the last has the least time."""
+    known = [(each.first, each.other) for each in paces if each.first is not None and each.other is not None]
+    if len(known) < len(paces):
         return FIRST_US + FIRST_US_A_CALL * calls
-    host = MARGIN * max(known)
-    return min(MOST_US, LEAST_US + host + calls * max(0.0, host - device_us))
+    first, other = MARGIN * max(first for first, _ in known), MARGIN * max(other for _, other in known)
+    return min(MOST_US, LEAST_US + first + (calls - 1) * max(0.0, other - device_us))

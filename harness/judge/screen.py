@@ -71,9 +71,15 @@ def _magnitudes(  # type: ignore[no-untyped-def]
         counts += (finite & inside).to(tl.int32)
         strange += (differs & inside).to(tl.int32)
         tile += 1
-    tl.atomic_add(squares_ptr + row, tl.sum(squares, axis=1), mask=row < rows)
-    tl.atomic_add(counts_ptr + row, tl.sum(counts, axis=1).to(tl.float64), mask=row < rows)
-    tl.atomic_add(strange_ptr, tl.sum(tl.sum(strange, axis=1), axis=0))
+    if across == 1:
+        tl.store(squares_ptr + row, tl.sum(squares, axis=1), mask=row < rows)
+        tl.store(counts_ptr + row, tl.sum(counts, axis=1).to(tl.float64), mask=row < rows)
+    else:
+        tl.atomic_add(squares_ptr + row, tl.sum(squares, axis=1), mask=row < rows)
+        tl.atomic_add(counts_ptr + row, tl.sum(counts, axis=1).to(tl.float64), mask=row < rows)
+    odd = tl.sum(tl.sum(strange, axis=1), axis=0)
+    if odd > 0:
+        tl.atomic_add(strange_ptr, odd)
 
 
 @triton.jit(do_not_specialize=_ANY)  # type: ignore[untyped-decorator]
@@ -135,7 +141,7 @@ def worst_share(
     `bound`: the relative and the absolute bound, and half a step of the format's smallest numbers.
     """
     have, want = have.contiguous(), want.double().contiguous()
-    elements, columns = have.numel(), have.shape[-1] if of_rows else _COLUMNS
+    elements, columns = have.numel(), have.shape[-1] if of_rows else _COLUMNS * _TILES
     rows = triton.cdiv(elements, columns)
     tiles = min(_TILES, triton.cdiv(columns, _COLUMNS))
     grid = (triton.cdiv(rows, _ROWS) * triton.cdiv(columns, _COLUMNS * tiles),)

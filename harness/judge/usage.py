@@ -21,6 +21,8 @@ LONG_US = 4_000.0
 """A call that takes so many µs or more is timed in quiet. That costs: others may be compiling."""
 PATIENCE = 20.0
 """Seconds for others to finish what they have begun; then the call is timed beside them, and that is said."""
+PATIENCE_OF_A_DOUBT = 2.0
+"""Likewise, before a second look at short calls."""
 
 
 class Usage:
@@ -63,7 +65,8 @@ class Usage:
             return
         with ExitStack() as stack:
             with watch("waiting for quiet"):
-                self.disturbed += not stack.enter_context(quiet(self._id, PATIENCE))
+                patience = PATIENCE if us >= LONG_US else PATIENCE_OF_A_DOUBT
+                self.disturbed += not stack.enter_context(quiet(self._id, patience))
             yield
 
     def remarks(self) -> list[str]:

@@ -66,6 +66,8 @@ class Fired:
     """µs of all by the judge's clock, the device's sleep before them included."""
     launched: float
     """µs that the host took to launch them, as its process says."""
+    first: float
+    """µs of these for the first of them, likewise."""
     seen: Returned | None
     """What was seen of all of them on the interpreter, with no outputs; else None."""
 

@@ -42,6 +42,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self.event: Any = torch.cuda.Event
+        self.stream: Any = torch.cuda.current_stream
         self.hold: Any = None
         """A `harness.sandbox.hold.Hold`, on a GPU."""
         self.clock, self.move_to = time.perf_counter, os.sched_setaffinity
@@ -112,18 +113,20 @@ class Blocks:
                 seen["operations"] |= self.witness.operations
                 seen["moved"] |= self.witness.moved
             return {"evidence": self._evidence(seen["launches"], seen["operations"], seen["moved"])}
+        stream, clock, first = self.stream(), self.clock, 0.0
         self.hold(ahead)
-        begin = self.clock()
+        begin = clock()
         for values, (start, end) in zip(self.sets, self.pairs, strict=False):
             if ground is not None:
                 ground.zero_()
-            start.record()
+            start.record(stream)
             result = function(*values)
-            end.record()
+            end.record(stream)
             results.append(result)
-        launched = self.clock() - begin
+            first = first or clock()
+        launched = clock()
         self.synchronize()
-        return {"launched_us": launched * 1e6}
+        return {"launched_us": (launched - begin) * 1e6, "first_us": (first - begin) * 1e6}
 
     def times(self) -> dict[str, Any]:
         pairs = self.pairs[: len(self.sets)]

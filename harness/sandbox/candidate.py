@@ -171,13 +171,14 @@ class CandidateProcess(ScriptCalls):
         fired = self._hear(timeout, spin=spin)
         elapsed = (time.perf_counter() - start) * 1e6
         if self.device == "cpu":
-            return Fired(None, elapsed, 0.0, self._made((), {}, fired))
-        reply, launched = self._hear(timeout, spin=spin), fired.get("launched_us")
-        samples = reply.get("samples_us")
-        plausible = isinstance(samples, list) and len(samples) == calls and isinstance(launched, (int, float))
+            return Fired(None, elapsed, 0.0, 0.0, self._made((), {}, fired))
+        reply = self._hear(timeout, spin=spin)
+        samples, launched, first = reply.get("samples_us"), fired.get("launched_us"), fired.get("first_us")
+        plausible = isinstance(samples, list) and len(samples) == calls
+        plausible = plausible and all(isinstance(us, (int, float)) and 0 <= us < 1e12 for us in (launched, first))
         if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
             raise CandidateFailed(Outcome.PROTOCOL, "the timed calls came back without their times")
-        return Fired([float(us) for us in samples or []], elapsed, float(launched or 0.0), None)
+        return Fired([float(us) for us in samples or []], elapsed, float(launched or 0.0), float(first or 0.0), None)
 
     def profile(self, timeout: float) -> Profiled:
         """Run the first of the armed calls under the profiler."""

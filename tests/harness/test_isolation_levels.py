@@ -225,7 +225,7 @@ def test_what_was_rehearsed_is_not_rehearsed_again(rehearsed: bool) -> None:
         "zygote.main()"
     )
     plan = isolation.Plan(keep=(str(ROOT), sys.prefix, sys.base_prefix), at_most="process")
-    told = json.dumps({"plan": asdict(plan), "interpreted": True, "rehearsed": rehearsed})
+    told = json.dumps({"plan": asdict(plan), "interpreted": True, "capability": 0, "rehearsed": rehearsed})
     command = [sys.executable, "-c", code, str(theirs.fileno()), told]
     about = {"cwd": ROOT, "env": {**os.environ, "TRITON_INTERPRET": "1"}, "stderr": subprocess.PIPE}
     with theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()], **about) as process:

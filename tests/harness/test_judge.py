@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.judge.judge import Judge, JudgeLimits
+from harness.judge.judge import Judge, JudgeLimits, device_ran_out
 from harness.judge.trial import LONGEST_SOURCE, Scope
 from harness.named import make_judge
 from harness.options import Options
@@ -245,3 +245,23 @@ def test_nothing_is_carried_over(judge: Judge, doubled: Task) -> None:
 def test_geometric_mean() -> None:
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     assert geometric_mean([]) is None and geometric_mean([1.0, float("nan")]) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "ran_out"),
+    [
+        ("OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB", True),
+        ("RuntimeError: CUDA error: out of memory", True),
+        ("RuntimeError: Triton Error [CUDA]: out of memory", True),
+        ("the driver says CUDA_ERROR_OUT_OF_MEMORY", True),
+        ("torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2.00 GiB", True),
+        ("the judge's own memory on NVIDIA H200 ran out: CUDA out of memory.", True),
+        ("its processes used more memory than the limit", False),
+        ("MemoryError", False),
+        ("RuntimeError: [enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory", False),
+        ("OutOfResources: out of resource: shared memory, Required: 262144", False),
+    ],
+)
+def test_only_a_devices_memory_is_shared_with_others(said: str, ran_out: bool) -> None:
+    """A candidate that met the end of it is judged once more, with that memory to itself: that holds everybody up."""
+    assert device_ran_out(said) is ran_out

@@ -15,11 +15,15 @@ def _pace(*launches: float) -> Pace:
 
 
 @pytest.mark.parametrize("host", [5.0, 30.0, 60.0, 200.0])
+@pytest.mark.parametrize("longer", [0.0, 40.0, 300.0])
 @pytest.mark.parametrize("device", [10.0, 60.0, 500.0])
-@pytest.mark.parametrize("calls", [1, 10, 24])
-def test_no_call_waits_for_its_launch(host: float, device: float, calls: int) -> None:
-    ahead = head_start([_pace(host), _pace(host / 2)], device, calls)
-    launched, free = 0.0, ahead
+@pytest.mark.parametrize("calls", [1, 4, 10, 24])
+def test_no_call_waits_for_its_launch(host: float, longer: float, device: float, calls: int) -> None:
+    """The first call takes `longer`, as after waiting."""
+    slow = Pace()
+    slow.saw(longer + 4 * host, 4, longer + host)
+    ahead = head_start([slow, _pace(host / 2)], device, calls)
+    launched, free = 1.2 * longer, ahead
     for _ in range(calls):
         launched += 1.2 * host  # somewhat slower than it was seen
         assert launched <= free, (host, device, calls)
@@ -28,6 +32,16 @@ def test_no_call_waits_for_its_launch(host: float, device: float, calls: int) ->
 
 def test_a_device_that_is_slower_than_its_host_hardly_sleeps() -> None:
     assert head_start([_pace(40.0), _pace(30.0)], 400.0, 24) == pytest.approx(LEAST_US + MARGIN * 40.0)
+
+
+def test_what_only_the_first_call_takes_is_slept_for_once() -> None:
+    pace = Pace()
+    pace.saw(300.0 + 3 * 100.0, 4, 300.0)
+    assert (pace.first, pace.other) == (300.0, pytest.approx(100.0))
+    assert head_start([pace], 0.0, 20) == pytest.approx(LEAST_US + MARGIN * (300.0 + 19 * 100.0))
+    lone = Pace()
+    lone.saw(300.0, 1)
+    assert lone.other == lone.first == 300.0, "as long as no other call was seen"
 
 
 def test_one_slow_launch_changes_nothing_and_there_is_a_limit() -> None:

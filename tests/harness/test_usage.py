@@ -108,7 +108,7 @@ def test_what_is_asked_within_is_not_asked_again(name: str, mine: Usage) -> None
 def test_beside_whom_it_was_timed_is_said(
     name: str, mine: Usage, us: float, doubted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "PATIENCE", 0.1)
+    monkeypatch.setattr(usage, "PATIENCE_OF_A_DOUBT" if doubted else "PATIENCE", 0.1)
     with _another(name, 20.0), mine.inside(), mine.quiet(us, Stopwatch(), doubted):
         pass
     assert mine.remarks() == ["others worked on the device while it should have been quiet for timing, 1 time"]
