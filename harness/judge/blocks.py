@@ -74,6 +74,8 @@ class Blocks:
         """In a block with flushes."""
         self.room = 0
         """Bytes that both sides were told to have there for a block."""
+        self.again = False
+        """Is it not the first pair of bare blocks that is run? Both blocks of a pair have the same head start."""
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
 
     def _blocks(self, calls: int, flush: bool = True) -> Iterator[tuple[str, list[int], list[float] | None, float]]:
@@ -131,7 +133,7 @@ class Blocks:
         known = all(side.bare_pace.first is not None for side in sides)
         paces = [side.bare_pace if known else side.pace for side in sides]
         start = head_start(paces, self._shortest(), calls)
-        if self._bare_rounds():  # where launches were late, the device waited between calls: that is no work unseen
+        if self.again:  # where launches were late, the device waited between calls: that is no work unseen
             start = LONGER_START * start + LONGER_US
         return min(MOST_US, start)
 
