@@ -8,6 +8,10 @@ Where it can't be loaded (AMD, no `cuda-bindings`), PyTorch's own sleep serves, 
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +39,24 @@ again:
 """
 _CYCLES_A_MICROSECOND = 2000
 """Of a GPU's clock, roughly, for PyTorch's sleep."""
+_SECONDS = 30.0
+"""For the assembler, which takes some hundredths of one."""
+_code: list[bytes] = [_PTX]
+"""What is loaded: the first that the driver takes."""
+
+
+def assemble(capability: int) -> None:
+    """Have the assembler that comes with Triton make the kernel's machine code for a GPU of this compute capability (90
+    for 9.0), for this process and all that it forks: else the driver compiles the kernel in each. Raises OSError,
+    ImportError, CalledProcessError, and RuntimeError where there is no such tool."""
+    from triton.backends.nvidia.compiler import get_ptxas
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, code = Path(folder) / "hold.ptx", Path(folder) / "hold.cubin"
+        source.write_bytes(_PTX)
+        command = [get_ptxas(capability).path, f"--gpu-name=sm_{capability}", str(source), "-o", str(code)]
+        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+        _code[:] = [code.read_bytes(), _PTX]
 
 
 class Hold:
@@ -70,9 +92,15 @@ class Hold:
         about = torch.cuda.get_device_properties(0)
         self._block = _block(about.max_threads_per_multi_processor)
         self._grid = about.multi_processor_count * (about.max_threads_per_multi_processor // self._block)
-        self._module = staging.done(staging.driver.cuModuleLoadData(_PTX))
+        self._module = self._loaded()
         self._function = staging.done(staging.driver.cuModuleGetFunction(self._module, b"hold"))
         self._launch = staging.driver.cuLaunchKernel
+
+    def _loaded(self) -> Any:
+        for code in _code[:-1]:
+            with suppress(staging.StagingUnavailable):  # it is of another GPU
+                return staging.done(staging.driver.cuModuleLoadData(code))
+        return staging.done(staging.driver.cuModuleLoadData(_code[-1]))
 
 
 def _block(threads: int) -> int:

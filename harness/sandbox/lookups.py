@@ -1,5 +1,6 @@
-"""What Triton looks up once in every process that compiles a kernel or finds a compiled one: the digest of its own
-files, which are 400 MB, and the versions of the tools that it calls, each by a process of its own.
+"""What every process of a candidate would find out for itself: what Triton looks up once in each that compiles a kernel
+or finds a compiled one, as the digest of its own files, which are 400 MB, and the versions of the tools that it calls,
+each by a process of its own; and the machine code of what keeps a GPU waiting.
 
 Looked up in the warm parent, all candidates know it.
 """
@@ -19,6 +20,7 @@ def look_up(capability: int) -> None:
         _ask("triton.backends.nvidia.driver", "library_dirs")
         _ask("triton.backends.nvidia.compiler", "get_ptxas", capability)
         _ask("triton.backends.nvidia.compiler", "get_ptxas_version", capability)
+        _ask("harness.sandbox.hold", "assemble", capability)
 
 
 def _ask(module: str, name: str, *arguments: object) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from harness.sandbox.hold import Hold
+from harness.sandbox.hold import _PTX, Hold, assemble
 from harness.sandbox.staging import available
 
 pytestmark = [
@@ -19,8 +19,16 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(params=["compiled by the driver", "assembled before", "assembled for another GPU"])
+def loaded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    major, minor = torch.cuda.get_device_capability()
+    monkeypatch.setattr("harness.sandbox.hold._code", [_PTX])
+    if request.param.startswith("assembled"):
+        assemble(10 * major + minor if request.param.endswith("before") else 75)
+
+
 @pytest.mark.parametrize("us", [100.0, 1000.0, 10_000.0])
-def test_it_lasts_as_long_as_it_should(us: float) -> None:
+def test_it_lasts_as_long_as_it_should(us: float, loaded: None) -> None:
     hold = Hold()
     assert hold.whole
     hold(10.0)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from harness.sandbox import hold
 from tests.harness.commands import ROOT
 
 AFTER = """
@@ -49,6 +50,16 @@ def test_a_candidate_looks_nothing_up_that_its_parent_has(when: str, left: str) 
     command = [sys.executable, "-c", AFTER, when]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == left, done.stderr
+
+
+def test_what_keeps_a_gpu_waiting_is_assembled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hold, "_code", [hold._PTX])
+    hold.assemble(90)
+    assembled, source = hold._code
+    assert assembled.startswith(b"\x7fELF") and b".text.hold" in assembled and source == hold._PTX
+    with pytest.raises(subprocess.CalledProcessError):
+        hold.assemble(1)
+    assert hold._code == [assembled, source], "as it was"
 
 
 def test_no_triton_and_no_tool_is_no_trouble() -> None:
