@@ -287,13 +287,23 @@ class Judges:
                         raise InfrastructureError(
                             "all judges are lost: see that the cluster's nodes are up, then continue with --resume"
                         )
-            finally:
-                self._waiting.pop(ticket, None)
-                self._overtaken.pop(ticket, None)
-                seat = self._given.pop(ticket, None)
+            except BaseException:  # Ctrl-C, too: it had got a seat, maybe
+                given = self._forget(ticket)
+                if given is not None:
+                    self._asking.discard(task.digest)
+                    self._free.append(given)
+                    self._give_seats()
+                raise
+            seat = self._forget(ticket)
             if seat is None:
                 raise Stopped
             return seat
+
+    def _forget(self, ticket: object) -> Seat | None:
+        """Who held this ticket waits no more; gives the seat that it got, if any. The lock is held."""
+        self._waiting.pop(ticket, None)
+        self._overtaken.pop(ticket, None)
+        return self._given.pop(ticket, None)
 
     def _give_seats(self) -> None:
         """To those whose turn it is, as long as any is free; the lock is held."""

@@ -176,3 +176,23 @@ def test_nobody_is_overtaken_for_ever(slow: Task, quick: Task) -> None:
     for thread in threads:
         thread.join(10)
     assert _begun(log) == [*names[: OVERTAKEN + 1], "other", *names[OVERTAKEN + 1 :]]
+
+
+def test_who_is_interrupted_gives_its_seat_back(slow: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Ctrl-C, when it has just got one: of a task that others wait for, too."""
+    judges, log = _judges(1, {}, {"reference": 1.0})
+    wait_for = judges._changed.wait_for
+
+    def interrupted(*arguments: Any) -> bool:
+        wait_for(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(judges._changed, "wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        judges.judge(slow, "first")
+    monkeypatch.undo()
+    assert not log and len(judges._free) == 1 and not judges._given and not judges._waiting and not judges._asking
+    threads = [_start(judges, slow, "second"), _start(judges, slow, "third")]
+    for thread in threads:
+        thread.join(5)
+    assert sorted(log) == ["begin second", "begin third", "end second", "end third"]
