@@ -2,7 +2,8 @@
 
 The timed half of a task makes the inputs and calls the solution, in the candidate's process and in the reference's,
 seeded alike. A round is one call of each, in random order, on values that were never there before; what both gave is
-compared, at first, in a round that is drawn, and at last. The device is held alone for the rounds.
+compared, at first, in a round that is drawn, and at last. The device is held alone for the rounds; what these gave is
+only kept then, and compared when others may be timed.
 
 A workload on which the reference fails, or gives other values when it is called again with the same, times nobody; it
 is said which, and why.
@@ -15,6 +16,7 @@ import statistics
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 
 from harness.device import Device
 from harness.engine.lease import reserve
@@ -53,6 +55,18 @@ class ReferenceFailed(Exception):
     """It did what it never did before: nobody can be timed beside it any more."""
 
 
+@dataclass(frozen=True)
+class _Gave:
+    """What both gave in one round."""
+
+    shift: int
+    """What its values were made with."""
+    offset: int
+    """From which values of large tensors are compared."""
+    expected: object
+    got: object
+
+
 class ScriptTiming:
     """One candidate on all workloads."""
 
@@ -76,6 +90,8 @@ class ScriptTiming:
         """µs of a call on this workload, at most."""
         self.shift = 0
         """What the last call's values were made with."""
+        self.kept: list[_Gave] = []
+        """To be compared."""
         self.untimed: dict[str, list[str]] = {}
         """Workloads that time nobody, by the reason."""
         self.none = False
@@ -142,6 +158,7 @@ class ScriptTiming:
 
     def _time(self, number: int, label: str) -> Timing | None:
         sides, self.longest = {"reference": Side(self.reference), "candidate": Side(self.candidate)}, 0.0
+        self.kept = []
         with self.watch("first timed calls"):
             unfit = self._unfit(number)
             if unfit is None:
@@ -165,10 +182,13 @@ class ScriptTiming:
         return self._conclude(sides, ratio, label)
 
     def _look(self, sides: dict[str, Side], label: str, first: bool) -> Ratio:
-        """All rounds, the device held alone."""
+        """All rounds, the device held alone; then what they gave is compared, the device given to others."""
         quiet = self.processes.usage.quiet(self.longest, self.watch, doubted=not first)
         with alone(self.device, self.processes, self.watch), self.watch("rounds"), quiet:
-            return self._rounds(sides, label)
+            ratio = self._rounds(sides, label)
+        with _candidate(label, Outcome.TIMED_WRONG):
+            self._compare_kept()
+        return ratio
 
     def _unfit(self, number: int, speaking: bool = False) -> str | None:
         """Why nobody can be timed beside the reference, if so. These are its first calls, which compile: does it give
@@ -204,8 +224,9 @@ class ScriptTiming:
         with _reference():
             self._call(Side(self.reference), shift, seconds)
         self._call(Side(self.candidate), shift, seconds)
+        self._keep()
         try:
-            self._compare()
+            self._compare_kept()
         except CandidateFailed as failure:
             raise CandidateFailed(Outcome.TIMED_WRONG, failure.reason) from failure
 
@@ -225,14 +246,14 @@ class ScriptTiming:
                 break
             if number == checked:
                 with _candidate(label, Outcome.TIMED_WRONG):
-                    self._compare()
+                    self._keep()
         for _ in range(MORE_PAIRS):
             found = self._doubts(sides)
             if not found or found[0].proved or time.monotonic() - begin > 2 * seconds:
                 break
             self._round(sides, label)
         with _candidate(label, Outcome.TIMED_WRONG):
-            self._compare()
+            self._keep()
         return self._ratio(sides, self._resolution(sides))
 
     def _doubts(self, sides: dict[str, Side]) -> list[Doubt]:
@@ -270,26 +291,34 @@ class ScriptTiming:
             self.longest = max(self.longest, side.claim)
         return (fired.samples[0] if fired.samples else wall), wall
 
-    def _compare(self) -> None:
-        """What both gave in their last calls."""
+    def _keep(self) -> None:
+        """What both gave in their last calls, for later."""
         offset, seconds = self._shift(), self.limits.call_seconds
-        with self.watch("comparison"):
+        with self.watch("collecting"):
             with _reference():
                 expected = self.reference.keep(offset, COMPARED, seconds)
-            difference = self._differ(expected, self.candidate.keep(offset, COMPARED, seconds))
-        if difference is not None:
-            self._doubt_reference(expected, offset)
-            raise CandidateFailed(difference.outcome, difference.sentence)
+            got = self.candidate.keep(offset, COMPARED, seconds)
+        self.kept.append(_Gave(self.shift, offset, expected, got))
 
-    def _doubt_reference(self, expected: object, offset: int) -> None:
+    def _compare_kept(self) -> None:
+        """All that is kept, in its order. Raises CandidateFailed with the first difference, and ReferenceFailed."""
+        kept, self.kept = self.kept, []
+        for gave in kept:
+            with self.watch("comparison"), self.processes.usage():
+                difference = self._differ(gave.expected, gave.got)
+            if difference is not None:
+                self._doubt_reference(gave)
+                raise CandidateFailed(difference.outcome, difference.sentence)
+
+    def _doubt_reference(self, gave: _Gave) -> None:
         """Where values differ: does the reference give its own again? Raises ReferenceFailed."""
-        own, seconds = self.shift, self.limits.call_seconds
+        seconds = self.limits.call_seconds
         for _ in range(DOUBTS):
             with _reference():
-                for shift in (self._shift(), own):
+                for shift in (self._shift(), gave.shift):
                     self._call(Side(self.reference), shift, seconds)
-                again = self.reference.keep(offset, COMPARED, seconds)
-            if self._differ(expected, again) is not None:
+                again = self.reference.keep(gave.offset, COMPARED, seconds)
+            if self._differ(gave.expected, again) is not None:
                 raise ReferenceFailed("it gives other values when it is called again")
 
     def _differ(self, expected: object, got: object) -> Difference | None:

@@ -6,14 +6,24 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 
 from harness.engine.lease import lease, reserve
+from harness.judge import alone, script_timing
+from harness.judge import collected as gathered
+from harness.judge.judge import Judge
+from harness.sandbox.candidate import CandidateProcess
 from harness.sandbox.refresh import rotated
+from harness.task import Task
 from harness.verdict import STAGE_OF, Outcome, Stage, Verdict
 from tests.harness.commands import ROOT
+from tests.harness.test_script import KERNEL
+from tests.harness.test_script_timing import timed
 
 HOLDER = """
 import sys, time
@@ -81,6 +91,36 @@ def test_memory_is_shared_and_waited_for() -> None:
         for process in running:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize("of", ["a task", "a script"])
+def test_it_is_compared_when_others_may_be_timed(
+    judge: Judge, doubled: Task, of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a device is held outputs are only collected."""
+    held, collected, compared = [False], list[bool](), list[bool]()
+
+    @contextmanager
+    def leased(_: str) -> Iterator[None]:
+        held[0] = True
+        yield
+        held[0] = False
+
+    def noting(said: list[bool], function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            said.append(held[0])
+            return function(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(alone, "lease", leased)
+    for name in ("collect", "keep"):
+        monkeypatch.setattr(CandidateProcess, name, noting(collected, getattr(CandidateProcess, name)))
+    for place, name in ((gathered, "expect"), (gathered, "compare"), (script_timing, "differ")):
+        monkeypatch.setattr(place, name, noting(compared, getattr(place, name)))
+    verdict = judge.judge(doubled, doubled.reference) if of == "a task" else judge.judge(timed(), KERNEL)
+    assert verdict.outcome is Outcome.RIGHT and verdict.timings, verdict.reason
+    assert any(collected) and len(compared) > 2 and not any(compared)
 
 
 @pytest.mark.parametrize("shift", [0, 1, 5, 6, 7, 1 << 30])
