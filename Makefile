@@ -24,7 +24,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-# Many tests wait for processes and servers: three at once keep two cores busy. Ray's nodes need both for themselves.
+# Many tests wait for processes and servers: three at once are fastest on two cores. Ray's nodes need both for themselves.
 tests: $(STAMP)
 	$(BIN)/pytest tests -q -n 3 --dist=worksteal --durations=10 --ignore=$(CLUSTER)
 	$(BIN)/pytest $(CLUSTER) -q

@@ -29,7 +29,6 @@ from harness.api import Judge
 from harness.verdict import Outcome
 from tests import stalled
 from tests.arguments import read
-from tests.stalled import descendants
 
 TOY = Path(__file__).resolve().parent / "toy_suite"
 REFERENCE = (TOY / "doubled" / "reference.py").read_text()
@@ -95,7 +94,7 @@ class Counts:
 
 def count(judge: Judge, device: str) -> Counts:
     """As things stand, with all judges idle."""
-    processes = descendants(os.getpid())
+    processes = stalled.descendants(os.getpid())
     judges = [each._process.pid for each in judge._judges._all if each._process is not None]
     links = []
     for process in (os.getpid(), *judges):

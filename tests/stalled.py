@@ -44,8 +44,13 @@ def told(judge: Judge, patience: float = PATIENCE) -> Iterator[Callable[[], None
 
 
 def report(judge: Judge) -> str:
-    """Of each judge: where it is, and what the processes below it wait for."""
-    judges = [each for each in judge._judges._all if isinstance(each, JudgeProcess) and each._process is not None]
+    """Of each judge that has started: where it is, and what the processes below it wait for. One that is starting would
+    be ended by the signal."""
+    judges = [
+        each
+        for each in judge._judges._all
+        if isinstance(each, JudgeProcess) and each._isolation and each._process is not None
+    ]
     before = [os.fstat(each._said.fileno()).st_size for each in judges]
     for each in judges:
         with contextlib.suppress(ProcessLookupError):

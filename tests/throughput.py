@@ -68,14 +68,14 @@ def one_pass(
     suite: Path,
     candidates: list[tuple[str, str]],
     options: dict[str, str],
-    number: int | None,
-    fewer: int | None,
+    judges: int | None,
+    workloads: int | None,
     compiled: str,
 ) -> Pass:
     """Judge them all by so many judges on each device, with so many workloads timed; stops early when the time is
     over."""
     where = {"devices": options["devices"]} if "devices" in options else {"device": options.get("device", "auto")}
-    with Judge(suite, judges=number, timed_workloads=fewer, compile_cache=compiled, **where) as judge:
+    with Judge(suite, judges=judges, timed_workloads=workloads, compile_cache=compiled, **where) as judge:
         judge.evaluate(*candidates[0])
         start, judged = time.monotonic(), []
         with contextlib.closing(judge.evaluate_many(candidates)) as verdicts, stalled.told(judge, 30.0) as heard:
@@ -125,8 +125,8 @@ def main(arguments: list[str]) -> int:
         many = int(options.get("passes", "2"))
         timed = numbers(options.get("timed-workloads", "all"), many, "all")
         judges = numbers(options.get("judges", "usual"), many, "usual")
-        for number, (judging, fewer) in enumerate(zip(judges, timed, strict=True), 1):
-            passes.append(one_pass(folder, candidates, options, judging, fewer, compiled))
+        for number, (judging, workloads) in enumerate(zip(judges, timed, strict=True), 1):
+            passes.append(one_pass(folder, candidates, options, judging, workloads, compiled))
             if out is not None:
                 lines = [
                     json.dumps({"task": each.task, "trouble": each.trouble, "verdict": each.verdict.to_json()})

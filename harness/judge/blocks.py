@@ -74,8 +74,6 @@ class Blocks:
         """In a block with flushes."""
         self.room = 0
         """Bytes that both sides were told to have there for a block."""
-        self.again = False
-        """Is it not the first pair of bare blocks that is run? Both blocks of a pair have the same head start."""
         self.begin, self.most_seconds = time.monotonic(), limits.call_seconds
 
     def _blocks(self, calls: int, flush: bool = True) -> Iterator[tuple[str, list[int], list[float] | None, float]]:
@@ -87,9 +85,10 @@ class Blocks:
             spare = {name: self.rng.randint(0, sets * self.moved) for name in self.sides}
             room = self._room(calls + sets) if calls > 1 else 0
             self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh, room, spare[name]))
+        ahead = self._head_start(calls, flush)
         for name in self.rng.sample(sorted(self.sides), 2):
             with Blame(name, self.task, self.case, timed=True):
-                samples, wall = self._fire(name, calls, flush)
+                samples, wall = self._fire(name, calls, flush, ahead)
             yield name, drawn[name], samples, wall
 
     def _both(self, ask: Callable[[str, CandidateProcess], None]) -> None:
@@ -105,12 +104,12 @@ class Blocks:
         """One block of one side, as `_fire` has it."""
         with self.stopwatch("new values"):
             self.sides[name].process.arm(drawn, self.fresh, self._left())
-        return self._fire(name, len(drawn), flush=True)
+        return self._fire(name, len(drawn), True, self._head_start(len(drawn), flush=True))
 
-    def _fire(self, name: str, calls: int, flush: bool) -> tuple[list[float] | None, float]:
-        """Run the armed calls: (µs of each call claimed, or None; µs a call by the judge's clock)."""
+    def _fire(self, name: str, calls: int, flush: bool, ahead: float) -> tuple[list[float] | None, float]:
+        """Run the armed calls, the device asleep for `ahead` µs: (µs of each call claimed, or None; µs a call by the
+        judge's clock)."""
         side = self.sides[name]
-        ahead = self._head_start(calls, flush)
         with self.stopwatch("timed calls" if flush else "bare calls"):
             fired = side.process.fire(calls, ahead, self._left(), flush)
         if fired.seen is not None and name == "candidate" and self.limits.watched:
@@ -123,17 +122,17 @@ class Blocks:
         return fired.samples, max(1.0, fired.wall - ahead) / calls
 
     def _head_start(self, calls: int, flush: bool) -> float:
-        """µs that the device sleeps before a block of either side."""
+        """µs that the device sleeps before each block of a pair."""
         if self.device.interpreted:
             return 0.0
         if flush:
             paces = [side.pace for side in self.sides.values()]
             return head_start(paces, self._shortest() + self.flush / FLUSHED_A_MICROSECOND, calls)
         sides = self.sides.values()
-        known = all(side.bare_pace.first is not None for side in sides)
+        known = all(side.bare_pace.usual is not None for side in sides)
         paces = [side.bare_pace if known else side.pace for side in sides]
         start = head_start(paces, self._shortest(), calls)
-        if self.again:  # where launches were late, the device waited between calls: that is no work unseen
+        if self._bare_rounds():  # where launches were late, the device waited between calls: that is no work unseen
             start = LONGER_START * start + LONGER_US
         return min(MOST_US, start)
 

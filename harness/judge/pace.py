@@ -15,7 +15,7 @@ MARGIN = 1.25
 """What the host needs may be so many times what it usually needed: where it needs more, only the last calls of a block
 are late, and their median is what counts."""
 UNSEEN = 0.5
-"""Of what a first call takes, for others that were not seen: on an H200's host they took a fifth to a third."""
+"""Of what a first call takes, for others that were not seen: on an H200's host these took two fifths of it."""
 LEAST_US, MOST_US = 60.0, 10_000.0
 
 
@@ -33,24 +33,20 @@ class Pace:
             self._others.append((launched - first) / (calls - 1))
 
     @property
-    def first(self) -> float | None:
-        """µs of a block's first call; None where nothing was seen yet."""
-        return statistics.median(self._first) if self._first else None
-
-    @property
-    def other(self) -> float | None:
-        """µs of any later call, likewise; as long as none was seen, a share of the first one, which others do not
-        reach."""
-        if self._others or self.first is None:
-            return statistics.median(self._others) if self._others else None
-        return UNSEEN * self.first
+    def usual(self) -> tuple[float, float] | None:
+        """µs of a block's first call, and of any other: as long as none of these was seen, a share of the first one's
+        that they do not reach. None where nothing was seen yet."""
+        if not self._first:
+            return None
+        first = statistics.median(self._first)
+        return first, statistics.median(self._others) if self._others else UNSEEN * first
 
 
 def head_start(paces: list[Pace], device_us: float, calls: int) -> float:
     """µs to sleep before so many calls, of which each takes the device `device_us` or more: the same for all sides, so
     that they can be compared. Each is launched so much later than the one before as the host takes for it, and begins
     so much later as the device takes for that one: the first or the last has the least time."""
-    known = [(each.first, each.other) for each in paces if each.first is not None and each.other is not None]
+    known = [each.usual for each in paces if each.usual is not None]
     if len(known) < len(paces):
         return FIRST_US + FIRST_US_A_CALL * calls
     first, other = MARGIN * max(first for first, _ in known), MARGIN * max(other for _, other in known)

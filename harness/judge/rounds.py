@@ -230,7 +230,6 @@ class Rounds(Blocks):
     def _bare_blocks(self) -> None:
         most = self._bare_calls()
         first = self._bare_rounds() == 0
-        self.again = not first
         if first:
             self.bare_calls = self.rng.randint(most - most // 4, most)
         for name, drawn, samples, wall in self._blocks(self.bare_calls, flush=False):

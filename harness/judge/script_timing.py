@@ -158,7 +158,6 @@ class ScriptTiming:
 
     def _time(self, number: int, label: str) -> Timing | None:
         sides, self.longest = {"reference": Side(self.reference), "candidate": Side(self.candidate)}, 0.0
-        self.kept = []
         with self.watch("first timed calls"):
             unfit = self._unfit(number)
             if unfit is None:
@@ -304,7 +303,7 @@ class ScriptTiming:
         """All that is kept, in its order. Raises CandidateFailed with the first difference, and ReferenceFailed."""
         kept, self.kept = self.kept, []
         for gave in kept:
-            with self.watch("comparison"), self.processes.usage():
+            with self.processes.usage(), self.watch("comparison"):
                 difference = self._differ(gave.expected, gave.got)
             if difference is not None:
                 self._doubt_reference(gave)

@@ -173,12 +173,13 @@ class CandidateProcess(ScriptCalls):
         if self.device == "cpu":
             return Fired(None, elapsed, 0.0, 0.0, self._made((), {}, fired))
         reply = self._hear(timeout, spin=spin)
-        samples, launched, first = reply.get("samples_us"), fired.get("launched_us"), fired.get("first_us")
-        plausible = isinstance(samples, list) and len(samples) == calls
-        plausible = plausible and all(isinstance(us, (int, float)) and 0 <= us < 1e12 for us in (launched, first))
-        if not plausible or not all(isinstance(us, (int, float)) and 0 < us < 1e12 for us in samples or []):
+        samples: Any = reply.get("samples_us")
+        launched: Any = fired.get("launched_us")
+        first: Any = fired.get("first_us")
+        told = isinstance(samples, list) and len(samples) == calls
+        if not told or not all(_plausible(us) for us in (*samples, launched, first)) or min(samples) <= 0:
             raise CandidateFailed(Outcome.PROTOCOL, "the timed calls came back without their times")
-        return Fired([float(us) for us in samples or []], elapsed, float(launched or 0.0), float(first or 0.0), None)
+        return Fired([float(us) for us in samples], elapsed, float(launched), float(first), None)
 
     def profile(self, timeout: float) -> Profiled:
         """Run the first of the armed calls under the profiler."""
@@ -368,3 +369,8 @@ class CandidateProcess(ScriptCalls):
             self._evidence = [str(line) for line in report.get("evidence", [])]
             return report
         return {}
+
+
+def _plausible(us: object) -> bool:
+    """Can it be a time?"""
+    return isinstance(us, (int, float)) and 0 <= us < 1e12

@@ -24,9 +24,14 @@ pytestmark = [
 TASKS = load_suite(registry.suite_folder("rocm")).tasks
 
 
+@pytest.fixture(scope="module", autouse=True)
+def prepared() -> None:
+    """As a judge is, who compares by kernels of its own."""
+    screen.prepare("cuda:0")
+
+
 @pytest.mark.parametrize("task", TASKS, ids=[task.name for task in TASKS])
 def test_what_an_oracle_takes(task: Task) -> None:
-    screen.prepare("cuda:0")
     for case in task.workloads:
         moved = int(task.least_cost(case).bytes)
         inputs = task.make_inputs(case, Rng(7, "cuda:0"))
@@ -51,12 +56,8 @@ def _settled() -> float:
 def _right(task: Task, inputs: Inputs) -> Returned:
     """What a right candidate would have returned."""
     expected = expect(task, inputs)
-    outputs = [_held(layout, value) for layout, value in zip(expected.layout, expected.outputs, strict=True)]
+    outputs = [layout.copy_(value) for layout, value in zip(expected.layout, expected.outputs, strict=True)]
     return Returned(tuple(Placed(each, "cuda", False) for each in outputs), _after(inputs, expected))
-
-
-def _held(layout: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    return layout.copy_(value)
 
 
 def _after(inputs: Inputs, expected: Expected) -> dict[int, torch.Tensor]:
