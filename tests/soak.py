@@ -11,9 +11,11 @@ the exit code is 1 where something was lost or grew.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
+import re
 import sys
 import tempfile
 import time
@@ -92,29 +94,34 @@ class Counts:
     """Used of the GPU's memory, bytes."""
 
 
+def open_files(judge: Judge) -> Counter[str]:
+    """Those of this process and the judges, by name; numbers in names are left out."""
+    names = Counter[str]()
+    for process in (os.getpid(), *_pids(judge)):
+        for link in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                names[re.sub(r"\d+", "N", os.readlink(link))] += 1
+    return names
+
+
+def _pids(judge: Judge) -> list[int]:
+    return [each._process.pid for each in judge._judges._all if each._process is not None]
+
+
 def count(judge: Judge, device: str) -> Counts:
     """As things stand, with all judges idle."""
     processes = stalled.descendants(os.getpid())
-    judges = [each._process.pid for each in judge._judges._all if each._process is not None]
-    links = []
-    for process in (os.getpid(), *judges):
-        for link in Path(f"/proc/{process}/fd").iterdir():
-            try:
-                links.append(os.readlink(link))
-            except OSError:
-                continue
-    memory = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in judges) * os.sysconf(
-        "SC_PAGESIZE"
-    )
+    files = open_files(judge)
+    pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in _pids(judge))
     used = 0
     if device.startswith("cuda"):
         free, whole = torch.cuda.mem_get_info(torch.device(device))
         used = whole - free
     return Counts(
         processes=len(processes),
-        files=len(links),
-        mapped=sum("memfd:" in link for link in links),
-        memory=memory,
+        files=files.total(),
+        mapped=sum(many for name, many in files.items() if "memfd:" in name),
+        memory=pages * os.sysconf("SC_PAGESIZE"),
         temporary=sum(1 for _ in Path(tempfile.gettempdir()).glob("kernel-assay-*")),
         device=used,
     )
@@ -151,7 +158,7 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
     gpu = not device.startswith("interp")
     allowed = {name: outcomes for name, (_, outcomes, _) in {**FATES, "an illegal access": WILD}.items()}
     _warm_up(judge, [source for _, source in candidates(4 * judge._judges.number, gpu, seed + MANY)])
-    before, start = count(judge, device), time.monotonic()
+    before, names, start = count(judge, device), open_files(judge), time.monotonic()
     said = start
     made = list(candidates(number, gpu, seed))
     seen, came, strange = Counter[int](), Counter[tuple[str, str]](), list[str]()
@@ -162,7 +169,8 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
             seen[judged.number] += 1
             if time.monotonic() > said + SAID:
                 said = time.monotonic()
-                print(f"{seen.total()} of {number} after {said - start:.0f} s", flush=True)
+                files = open_files(judge).total()
+                print(f"{seen.total()} of {number} after {said - start:.0f} s; {files} files are open", flush=True)
             outcome = judged.verdict.outcome if judged.verdict is not None else None
             came[fate, str(outcome)] += 1
             if outcome not in allowed[fate]:
@@ -180,6 +188,7 @@ def soak(judge: Judge, device: str, number: int, seed: int = 0) -> tuple[str, bo
         f"{number} candidates in {seconds:.0f} s, {number / seconds:.1f} a second; each judged once: {once}",
         tabulate(sorted([fate, outcome, many] for (fate, outcome), many in came.items()), ["fate", "outcome", "times"]),
         tabulate(rows, ["", "before", "after", ""]),
+        *(f"{many} more: {name}" for name, many in (open_files(judge) - names).items() if "files" in grown),
         *strange[:20],
     ]
     return "\n\n".join(lines), once and not grown and not strange

@@ -14,7 +14,7 @@ from harness.task import Case, Task
 
 MEMORY_SHARE = 0.2
 """Of the device's memory, that all oracles together may take. Nobody who times waits for one."""
-MEMORY_A_BYTE, MEMORY_BESIDE = 16, 3 << 30
+MEMORY_A_BYTE, MEMORY_BESIDE = 16, 4 << 30
 """Bytes that an oracle takes for each one that the operation moves, and beside: it computes in fp64, and what a kernel
 keeps to itself, as an attention's scores, is there in whole. `tests/gpu_tests/test_oracle_memory.py` measures it."""
 

@@ -57,15 +57,20 @@ def rotated(tensor: torch.Tensor, shift: int, factor: float = 1.0) -> torch.Tens
     flat = tensor.as_strided((length,), (1,), tensor.storage_offset())
     fresh = torch.empty(length, dtype=tensor.dtype, device=tensor.device)
     shift = places(length, shift)
-    if factor != 1.0 and fresh.element_size() > 1:
+    if factor != 1.0:
+        flat = _factors(flat)
         torch.mul(flat[shift:], factor, out=fresh[: length - shift])
         torch.mul(flat[:shift], factor, out=fresh[length - shift :])
-        return fresh.as_strided(tensor.shape, tensor.stride())
-    if factor != 1.0:  # PyTorch does not multiply in formats of one byte; all of their numbers are bf16's, too
-        flat = flat.to(torch.bfloat16).mul_(factor)
-    fresh[: length - shift] = flat[shift:]
-    fresh[length - shift :] = flat[:shift]
+    else:
+        fresh[: length - shift] = flat[shift:]
+        fresh[length - shift :] = flat[:shift]
     return fresh.as_strided(tensor.shape, tensor.stride())
+
+
+def _factors(flat: torch.Tensor) -> torch.Tensor:
+    """The same numbers in a format that PyTorch multiplies in, which those of one byte are not: all of theirs are
+    bf16's, too."""
+    return flat if flat.element_size() > 1 else flat.to(torch.bfloat16)
 
 
 def places(length: int, shift: int) -> int:
@@ -89,9 +94,11 @@ class Base:
             tensor = values[place]
             if at_once and _in_one_piece(tensor):
                 flat = tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
-                wide = torch.cat([flat, flat[:FARTHEST]])
-                self.values[place] = wide[: tensor.numel()].as_strided(tensor.shape, tensor.stride())
-                self._wide[place] = wide
+                self._wide[place] = wide = torch.cat([flat, flat[:FARTHEST]])
+                if wide.element_size() > 1:
+                    self.values[place] = wide[: tensor.numel()].as_strided(tensor.shape, tensor.stride())
+                else:
+                    self._wide[place] = _factors(wide)
 
     def sets(self, shifts: Sequence[int]) -> list[list[Any]]:
         """One set of inputs for each number."""
@@ -104,7 +111,13 @@ class Base:
             else:
                 length, shape, stride = value.numel(), value.shape, value.stride()
                 starts = [places(length, shift) for shift in shifts]
-                flat = _multiply([wide[start : start + length] for start in starts], factors)
+                rotations = [wide[start : start + length] for start in starts]
+                if wide.dtype == value.dtype:
+                    flat = _multiply(rotations, factors)
+                else:
+                    flat = [torch.empty(length, dtype=value.dtype, device=value.device) for _ in shifts]
+                    for rotation, factor, into in zip(rotations, factors, flat, strict=True):
+                        torch.mul(rotation, factor, out=into)
                 fresh = [each.as_strided(shape, stride) for each in flat]
             for each, into in zip(fresh, sets, strict=True):
                 into[place] = each
@@ -115,7 +128,5 @@ class Base:
 
 
 def _in_one_piece(value: object) -> bool:
-    """A tensor of floating-point numbers of more than a byte, with nothing between its elements."""
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.element_size() == 1:
-        return False
-    return 0 < value.numel() == span(value)
+    """A tensor of floating-point numbers, with nothing between its elements."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and 0 < value.numel() == span(value)

@@ -15,10 +15,13 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2],
+)
 @pytest.mark.parametrize("length", [1, 1000, 100_003, 40_000_000])
 def test_bit_by_bit(dtype: torch.dtype, length: int) -> None:
     value = torch.randn(length, device="cuda").to(dtype)
     shifts = [1, 123456789, 987654321, (1 << 30) - 1]
     for shift, (fresh,) in zip(shifts, Base([value], [0], []).sets(shifts), strict=True):
-        assert torch.equal(fresh, redrawn(value, shift))
+        assert torch.equal(fresh.view(torch.uint8), redrawn(value, shift).view(torch.uint8))
