@@ -58,19 +58,22 @@ def inputs(case, rng):
     return {"x": rng.integers(-(1 << 31), 1 << 31, case.n, dtype=case.dtype), "seed": seed}
 
 
-def philox(i: torch.Tensor, seed: int) -> list[torch.Tensor]:
-    """The four words of Philox 4x32-10 at counter (i mod 2^32, i / 2^32, 0, 0) with the seed as the key.
+def product(factor: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """High and low word of the product of two 32-bit numbers, in int64 that never overflows."""
+    upper, lower = factor * (x >> 16), factor * (x & 0xFFFF)
+    upper += lower >> 16
+    return upper >> 16, ((upper & 0xFFFF) << 16) | (lower & 0xFFFF)
 
-    Until the end a word is the lower half of an int64: what stands in the upper one is never read. A product's 64 bits
-    are right whatever sign they are taken for.
-    """
-    c = [i, i >> 32, torch.zeros_like(i), torch.zeros_like(i)]
+
+def philox(i: torch.Tensor, seed: int) -> list[torch.Tensor]:
+    """The four words of Philox 4x32-10 at counter (i mod 2^32, i / 2^32, 0, 0) with the seed as the key."""
+    c = [i & MASK, i >> 32, torch.zeros_like(i), torch.zeros_like(i)]
     k0, k1 = seed & MASK, seed >> 32
     for _ in range(10):
-        p, q = 0xD2511F53 * (c[0] & MASK), 0xCD9E8D57 * (c[2] & MASK)
-        c = [(q >> 32) ^ c[1] ^ k0, q, (p >> 32) ^ c[3] ^ k1, p]
+        (p_high, p_low), (q_high, q_low) = product(0xD2511F53, c[0]), product(0xCD9E8D57, c[2])
+        c = [q_high ^ c[1] ^ k0, q_low, p_high ^ c[3] ^ k1, p_low]
         k0, k1 = (k0 + 0x9E3779B9) & MASK, (k1 + 0xBB67AE85) & MASK
-    return [word & MASK for word in c]
+    return c
 
 
 @task.oracle
