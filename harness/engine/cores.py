@@ -17,10 +17,10 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-import torch
-
-from harness.device import Device
+if TYPE_CHECKING:
+    from harness.device import Device
 
 KEPT = 3
 """For each GPU: the judge's, which is kept busy with waiting, the candidate's and the reference's."""
@@ -52,6 +52,8 @@ def kept_for(device: Device) -> Cores:
     """What is kept for a device on this machine: nothing for the interpreter."""
     if device.interpreted or not hasattr(os, "sched_setaffinity"):
         return Cores()
+    import torch  # who only moves a thread need not wait for it
+
     return parted(_all(), device.index, torch.cuda.device_count())
 
 

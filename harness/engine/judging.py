@@ -1,6 +1,8 @@
 """A judge in a process of its own: the side that judges. `harness.engine.judges` starts it and asks it.
 
-    python -c "…; from harness.engine.judging import main; …; main()" SOCKET_FD     with a pickled `Setup` on its input
+    python -c "from harness.engine.warming import main; main()" SOCKET_FD
+
+with a pickled pair for `harness.engine.warming` on its input, which begins the warm parent, and a pickled `Setup`.
 
 The judge's clock must not wait for threads that read models' answers, and nothing in the judge has to bear a second
 judgement beside it. It ends with who started it, in the middle of a judgement if need be.
@@ -25,7 +27,8 @@ import torch
 from harness.device import Device
 from harness.errors import KernelAssayError
 from harness.judge.judge import Judge, JudgeLimits
-from harness.sandbox.wire import Channel, WireClosed
+from harness.sandbox.channel import Channel, WireClosed
+from harness.sandbox.parent import WarmParent
 from harness.suite import load_suite
 from harness.task import Task
 
@@ -42,20 +45,17 @@ class Setup:
     """Folders of the suites whose tasks it may be asked about."""
     threads: int
     """PyTorch's threads on the host."""
-    rehearsed: str = ""
-    """The level of isolation behind which candidates were seen to work on this machine, if another judge has looked."""
 
 
-def main() -> None:
-    """Serve until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+def main(parent: WarmParent) -> None:
+    """Serve until the other side is gone, with a warm parent that was begun."""
     faulthandler.register(signal.SIGUSR1)  # tells on its stderr what each thread does
     sock = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_end_with, args=(sock.fileno(),), daemon=True).start()
     setup: Setup = pickle.load(sys.stdin.buffer)
     torch.set_num_threads(setup.threads)
     channel = Channel(sock)
-    judge = Judge(setup.device, setup.limits, setup.hidden, setup.rehearsed)
+    judge = Judge(setup.device, setup.limits, setup.hidden, parent)
     try:
         tasks = {(task.suite, task.name): task for folder in setup.suites for task in load_suite(folder).tasks}
         judge.start()

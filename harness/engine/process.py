@@ -11,14 +11,15 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from dataclasses import replace
 from typing import Any
 
 from harness.device import queues
+from harness.engine.cores import kept_for
 from harness.engine.judging import Setup
 from harness.errors import InfrastructureError
+from harness.judge.judge import warm_parent
+from harness.sandbox.channel import Channel, WireBroken, WireClosed, WireTimeout
 from harness.sandbox.parent import START_TIMEOUT
-from harness.sandbox.wire import Channel, WireBroken, WireClosed, WireTimeout
 from harness.task import Task
 from harness.verdict import Verdict
 
@@ -41,13 +42,14 @@ class JudgeProcess:
     def start(self) -> dict[str, Any]:
         """Start it, and give what it says of itself once it is ready."""
         ours, theirs = socket.socketpair()
-        # What is imported stays: looking for garbage among it meanwhile only takes time.
-        code = "import gc; gc.disable(); from harness.engine.judging import main; gc.freeze(); gc.enable(); main()"
+        setup = self._setup
+        parent = warm_parent(setup.device, setup.limits, setup.hidden, next(iter(self._rehearsed), ""))
+        told = pickle.dumps((parent, kept_for(setup.device).others)) + pickle.dumps(setup)
         with theirs, self._killing:
             if self._killed:
                 raise InfrastructureError("the judge was ended")
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, str(theirs.fileno())],
+                [sys.executable, "-c", "from harness.engine.warming import main; main()", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **queues(1), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 stdin=subprocess.PIPE,
@@ -56,7 +58,7 @@ class JudgeProcess:
             )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(pickle.dumps(replace(self._setup, rehearsed=next(iter(self._rehearsed), ""))))
+            stdin.write(told)
         self._channel = Channel(ours)
         about = self._receive(3 * START_TIMEOUT)
         self._isolation = str(about["isolation"])

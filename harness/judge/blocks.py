@@ -80,10 +80,10 @@ class Blocks:
         """One block of each side, in random order: its name, what it was made with, and what `_fire` gives. Both make
         their new values at the same time."""
         drawn = {name: self._shifts(calls) for name in self.sides}
-        sets = max(0, min(self.limits.spare, calls, self.fit - calls)) if flush else 0
+        sets = self._spare(calls) if flush else 0
         with self.stopwatch("new values"):
             spare = {name: self.rng.randint(0, sets * self.moved) for name in self.sides}
-            room = self._room(calls + sets) if calls > 1 else 0
+            room = self._more_room(calls + sets) if calls > 1 else 0
             self._both(lambda name, process: process.ask_to_arm(drawn[name], self.fresh, room, spare[name]))
         ahead = self._head_start(calls, flush)
         for name in self.rng.sample(sorted(self.sides), 2):
@@ -143,21 +143,33 @@ class Blocks:
         most = min(most, max(BARE_LEAST, self.calls, BARE_BYTES // max(1, self.moved)))
         return max(1, min(most, self.fit, int(self.limits.longest_block_us / shortest)))
 
-    def _room(self, sets: int) -> int:
-        """Bytes that both sides are told to have there for so many sets, once: the first block's are enough for bare
-        ones, too."""
+    def _make_room(self) -> None:
+        """Have both ask the driver for what their blocks will need: that takes its time, and longer while others ask
+        it, too."""
+        calls = 1 if self._few_calls() == 1 else min(self.limits.calls, self.fit)
+        room = self._more_room(calls + self._spare(calls)) if calls > 1 else 0
+        if room:
+            self._both(lambda name, process: process.ask_to_arm(self._shifts(1), self.fresh, room))
+
+    def _more_room(self, sets: int) -> int:
+        """Bytes that both sides are told to have there for so many sets, or for a bare block's, in one piece; 0 where
+        they were told so already."""
         if self.device.interpreted:
             return 0
-        room = self._need(sets)
+        each = self.moved + self.moved // 64 + (1 << 12)  # its allocator rounds up
+        room = each * max(sets, self._bare_calls() if self.watched else 0)
         if room <= self.room:
             return 0
         self.room = room
         return room
 
-    def _need(self, sets: int) -> int:
-        """Bytes of so many sets, or of a bare block's."""
-        each = self.moved + self.moved // 64 + (1 << 12)  # its allocator rounds up
-        return each * max(sets, self._bare_calls() if self.watched else 0)
+    def _spare(self, calls: int) -> int:
+        """Sets of which the memory is left empty before so many, at most."""
+        return max(0, min(self.limits.spare, calls, self.fit - calls))
+
+    def _few_calls(self) -> int:
+        """In a first block, by what is known of a call."""
+        return 1 if self.calls * self._longest() > self.limits.longest_block_us else self.calls
 
     def _bare_rounds(self) -> int:
         return len(self.sides["reference"].clocks.bare)

@@ -37,19 +37,25 @@ def prepare():
 """A source that has Triton make its driver module, and nothing else."""
 
 
+def folder_of(folder: Path | None, device: Device) -> Path | None:
+    """That of the pieces for this kind of device and these versions, in the `folder` for all; None where nothing is
+    kept."""
+    if folder is None or device.interpreted:
+        return None
+    about = f"{torch.__version__} {version_of('triton')} {device.name}"
+    found = folder / hashlib.sha256(about.encode()).hexdigest()[:16]
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return found
+
+
 class Compiled:
     """Pieces in a folder that any number of judges share; with no folder nothing is kept."""
 
     def __init__(self, folder: Path | None, device: Device) -> None:
-        self.folder = None
-        if folder is None or device.interpreted:
-            return
-        about = f"{torch.__version__} {version_of('triton')} {device.name}"
-        self.folder = folder / hashlib.sha256(about.encode()).hexdigest()[:16]
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            self.folder = None
+        self.folder = folder_of(folder, device)
 
     def knows(self, source: str) -> bool:
         """Is there a piece of this source?"""

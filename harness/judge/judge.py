@@ -27,7 +27,7 @@ from harness.engine.cores import kept_for, this_thread_on
 from harness.engine.lease import lease, reserve
 from harness.errors import InfrastructureError, KernelAssayError
 from harness.judge import sanitizer
-from harness.judge.compiled import DRIVER, Compiled
+from harness.judge.compiled import DRIVER, Compiled, folder_of
 from harness.judge.integrity import Finding, weigh
 from harness.judge.kept import Kept
 from harness.judge.limits import INTERPRETED, TimingLimits
@@ -82,31 +82,43 @@ class JudgeLimits:
     """Tasks judged last whose reference's process is kept: more than one where attempts take turns."""
 
 
+def warm_parent(device: Device, limits: JudgeLimits, hidden: Iterable[Path] = (), rehearsed: str = "") -> WarmParent:
+    """That of a judge's candidates, not begun yet. `hidden`: what they never see. `rehearsed`: see there."""
+    kept, values = _folders(limits)
+    return WarmParent(
+        interpreted=device.interpreted,
+        hidden=[*hidden, *(each for each in (folder_of(kept, device), values) if each is not None)],
+        variables={**device.visibility(os.environ), **queues(QUEUES if limits.timed else 1)},
+        at_most=str(STRONGEST) if limits.guarded else "process",
+        rehearsed=rehearsed,
+        capability=device.capability,
+    )
+
+
+def _folders(limits: JudgeLimits) -> tuple[Path | None, Path | None]:
+    """Of what was compiled, and of what references kept: none where nobody looks what candidates do."""
+    return (limits.compiled, limits.values) if limits.guarded else (None, None)
+
+
 class Judge:
     """Judges candidates on one device, one at a time. Use as a context manager, or `close` it."""
 
     def __init__(
-        self, device: Device, limits: JudgeLimits | None = None, hidden: Iterable[Path] = (), rehearsed: str = ""
+        self,
+        device: Device,
+        limits: JudgeLimits | None = None,
+        hidden: Iterable[Path] = (),
+        parent: WarmParent | None = None,
     ) -> None:
-        """`hidden`: what candidates never see. `rehearsed`: see `harness.sandbox.parent.WarmParent`."""
+        """`hidden`: what candidates never see. `parent`: theirs, if it was begun already, made by `warm_parent`."""
         self.device = device
         limits = limits or JudgeLimits()
         clock = limits.timing or (INTERPRETED if device.interpreted else TimingLimits())
-        most = str(STRONGEST) if limits.guarded else "process"
         self.timing = replace(clock, watched=limits.guarded)
         self.limits = replace(limits, sandbox=replace(limits.sandbox, watched=limits.guarded))
-        self.compiled = Compiled(self.limits.compiled if limits.guarded else None, device)
-        values = self.limits.values if limits.guarded else None
-        hidden = [*hidden, *(each for each in (self.compiled.folder, values) if each is not None)]
-        variables = {**device.visibility(os.environ), **queues(QUEUES if self.limits.timed else 1)}
-        self.parent = WarmParent(
-            interpreted=device.interpreted,
-            hidden=hidden,
-            variables=variables,
-            at_most=most,
-            rehearsed=rehearsed,
-            capability=device.capability,
-        )
+        kept, values = _folders(limits)
+        self.compiled = Compiled(kept, device)
+        self.parent = parent or warm_parent(device, limits, hidden)
         self.usage = Usage(device)
         self._peaks: Peaks | None = None
         self._started, self._places = False, ExitStack()

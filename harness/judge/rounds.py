@@ -81,14 +81,15 @@ class Rounds(Blocks):
             if side.claim > self.limits.longest_block_us:  # it compiled, or takes long
                 with self._beside_others(), Blame(name, self.task, self.case):
                     self._block(name, self._shifts(1))
+        with self._beside_others(), self.stopwatch("making room"):
+            self._make_room()
 
     def calibrate(self) -> None:
         """A short first round, by which it is known how many calls a block has. The device is held alone."""
         if self.device.interpreted:
             return
         limits, few = self.limits, self.calls
-        if few * self._longest() > limits.longest_block_us:
-            self.calls = 1
+        self.calls = self._few_calls()
         self._round(check=not self.slow and self.rng.randrange(limits.few_rounds) == 0)
         many = max(few, min(limits.calls, int(limits.block_us / self.sides["reference"].claim), self.fit))
         longest = max(wall for side in self.sides.values() for wall in side.clocks.walls)

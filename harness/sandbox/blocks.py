@@ -21,6 +21,9 @@ from harness.sandbox.profiler import Profiler
 from harness.sandbox.refresh import Base
 from harness.sandbox.witness import Witness
 
+_PAIRS = 20
+"""Pairs of events that are made before anything is timed."""
+
 
 class Blocks:
     """A part of the session with the judge, which has all that is named here."""
@@ -65,6 +68,7 @@ class Blocks:
         self.base_inputs = Base(self._values(args), rolled, copied, at_once=self.interpreter is None)
         if flush and self.flush is None:
             self.flush = torch.empty(flush, dtype=torch.uint8, device=self.device)
+        self._make_pairs(_PAIRS)
         self._synchronize()
         return {}
 
@@ -87,13 +91,16 @@ class Blocks:
         if self.device != "cpu":
             there = [self._bytes(size) for size in results for _ in shifts]
             del there
-        event = self.event
-        while self.device != "cpu" and len(self.pairs) < len(shifts):
-            self.pairs.append((event(enable_timing=True), event(enable_timing=True)))
-            for each in self.pairs[-1]:
-                each.record()  # the first record makes the event
+        self._make_pairs(len(shifts))
         self._synchronize()
         return {}
+
+    def _make_pairs(self, number: int) -> None:
+        """Until there are so many, on a GPU."""
+        while self.device != "cpu" and len(self.pairs) < number:
+            self.pairs.append((self.event(enable_timing=True), self.event(enable_timing=True)))
+            for each in self.pairs[-1]:
+                each.record()  # the first record makes the event
 
     def _bytes(self, size: int) -> Any:
         return self.empty(size, dtype=torch.uint8, device=self.device)

@@ -16,24 +16,14 @@ import torch
 
 from harness.sandbox import binaries
 from harness.sandbox.answers import Fired, Foreign, Placed, Profiled, Returned
+from harness.sandbox.channel import MAX_MESSAGE, Channel, WireBroken, WireClosed, WireTimeout
 from harness.sandbox.failed import CandidateFailed, ended, failed
 from harness.sandbox.isolation import Limits
 from harness.sandbox.parent import WarmParent
 from harness.sandbox.scripted import ScriptCalls
 from harness.sandbox.staging import DeviceArena, StagingUnavailable
 from harness.sandbox.testimony import Testimony, heard
-from harness.sandbox.wire import (
-    MAX_MESSAGE,
-    Arena,
-    Channel,
-    WireBroken,
-    WireClosed,
-    WireTimeout,
-    aligned,
-    read_tensor,
-    room,
-    write_tensor,
-)
+from harness.sandbox.wire import Arena, aligned, read_tensor, room, write_tensor
 from harness.task import Inputs
 from harness.verdict import Outcome
 

@@ -23,12 +23,13 @@ import torch
 
 from harness.sandbox import binaries, ledger, staging, tripwire, tuning
 from harness.sandbox.blocks import Blocks
+from harness.sandbox.channel import Channel, WireClosed
 from harness.sandbox.failure import describe_failure
 from harness.sandbox.guards import Guards
 from harness.sandbox.hold import Hold
 from harness.sandbox.originals import Originals
 from harness.sandbox.scripts import Scripts
-from harness.sandbox.wire import Arena, Channel, WireClosed, aligned, read_tensor, room, write_tensor
+from harness.sandbox.wire import Arena, aligned, read_tensor, room, write_tensor
 from harness.sandbox.witness import Witness, plain
 
 _MESSAGES = frozenset(

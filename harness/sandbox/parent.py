@@ -17,9 +17,9 @@ from pathlib import Path
 
 import harness
 from harness.errors import InfrastructureError
+from harness.sandbox.channel import Channel, WireClosed, WireTimeout
 from harness.sandbox.isolation import Limits, Plan
 from harness.sandbox.levels import STRONGEST, Level
-from harness.sandbox.wire import Channel, WireClosed, WireTimeout
 
 START_TIMEOUT = 180.0
 """Seconds that importing PyTorch and Triton may take on a cold and busy machine."""

@@ -20,9 +20,9 @@ import torch
 from harness.errors import InfrastructureError
 from harness.sandbox import child, isolation, scratch
 from harness.sandbox.candidate import CandidateProcess
+from harness.sandbox.channel import Channel
 from harness.sandbox.levels import Level
 from harness.sandbox.parent import WarmParent, project_root
-from harness.sandbox.wire import Channel
 
 _END = 60.0
 """Seconds that the tool may take to write its report."""

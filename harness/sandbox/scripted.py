@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from harness.sandbox.answers import Foreign, Placed, Scripted, Workload
+from harness.sandbox.channel import WireBroken
 from harness.sandbox.failed import CandidateFailed
 from harness.sandbox.tree import DEEPEST
-from harness.sandbox.wire import WireBroken
 from harness.verdict import Outcome
 
 MOST_KEPT = 8 << 30

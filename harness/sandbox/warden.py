@@ -21,7 +21,7 @@ import time
 from typing import NoReturn
 
 from harness.sandbox import child, isolation, scratch
-from harness.sandbox.wire import Channel, WireClosed
+from harness.sandbox.channel import Channel, WireClosed
 
 KEPT_OUTPUT = 16_384
 """Bytes of output kept from each end."""

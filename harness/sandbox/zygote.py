@@ -36,8 +36,8 @@ def main() -> None:
     isolation.seal_parent(level, plan)
 
     from harness.sandbox import rehearsal
+    from harness.sandbox.channel import Channel, WireClosed
     from harness.sandbox.warden import guard
-    from harness.sandbox.wire import Channel, WireClosed
 
     gc.freeze()
     gc.enable()

@@ -65,7 +65,7 @@ def _judges_below(node: Any) -> list[int]:
         above = process
         while above in parents and above != raylet:
             above = parents[above]
-        if above == raylet and b"harness.engine.judging" in command:
+        if above == raylet and b"harness.engine.warming" in command:
             found.append(process)
     return found
 

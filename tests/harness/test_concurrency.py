@@ -318,6 +318,6 @@ def _judges(parent: int) -> list[int]:
             above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError):
             continue
-        if above == parent and b"harness.engine.judging" in line:
+        if above == parent and b"harness.engine.warming" in line:
             found.append(int(entry.name))
     return found

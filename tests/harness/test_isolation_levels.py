@@ -17,9 +17,9 @@ from harness.engine.judging import Setup
 from harness.engine.process import JudgeProcess
 from harness.judge.judge import Judge
 from harness.sandbox import isolation, landlock, rehearsal, scratch, seccomp
+from harness.sandbox.channel import Channel, WireClosed
 from harness.sandbox.levels import LEVELS, STRICT, STRONGEST, Level
 from harness.sandbox.parent import START_TIMEOUT, WarmParent
-from harness.sandbox.wire import Channel, WireClosed
 from tests.harness.commands import NO_CACHE, ROOT, TOY, Warm
 from tests.harness.nobody import as_nobody
 

@@ -18,18 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.dtypes import DTYPES
-from harness.sandbox.wire import (
-    MAX_MESSAGE,
-    Arena,
-    Channel,
-    WireBroken,
-    WireClosed,
-    WireTimeout,
-    read_tensor,
-    room,
-    span,
-    write_tensor,
-)
+from harness.sandbox.channel import MAX_MESSAGE, Channel, WireBroken, WireClosed, WireTimeout
+from harness.sandbox.wire import Arena, read_tensor, room, span, write_tensor
 
 SIZE = 1 << 16
 ARENA = Arena.create(SIZE)
