@@ -1,4 +1,4 @@
-"""A judge in a process of its own: the side that judges. `harness.engine.judges` starts it and asks it.
+"""A judge in a process of its own: the side that judges. `harness.engine.process` starts it and asks it.
 
     python -c "from harness.engine.warming import main; main()" SOCKET_FD
 

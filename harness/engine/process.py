@@ -41,10 +41,10 @@ class JudgeProcess:
 
     def start(self) -> dict[str, Any]:
         """Start it, and give what it says of itself once it is ready."""
-        ours, theirs = socket.socketpair()
         setup = self._setup
         parent = warm_parent(setup.device, setup.limits, setup.hidden, next(iter(self._rehearsed), ""))
         told = pickle.dumps((parent, kept_for(setup.device).others)) + pickle.dumps(setup)
+        ours, theirs = socket.socketpair()
         with theirs, self._killing:
             if self._killed:
                 raise InfrastructureError("the judge was ended")

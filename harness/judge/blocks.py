@@ -146,8 +146,10 @@ class Blocks:
     def _make_room(self) -> None:
         """Have both ask the driver for what their blocks will need: that takes its time, and longer while others ask
         it, too."""
-        calls = 1 if self._few_calls() == 1 else min(self.limits.calls, self.fit)
-        room = self._more_room(calls + self._spare(calls)) if calls > 1 else 0
+        if self._few_calls() == 1:
+            return
+        calls = min(self.limits.calls, self.fit)
+        room = self._more_room(calls + self._spare(calls))
         if room:
             self._both(lambda name, process: process.ask_to_arm(self._shifts(1), self.fresh, room))
 

@@ -18,8 +18,8 @@ from harness.engine.lease import quiet, using
 from harness.judge.stopwatch import Stopwatch
 
 LONG_US = 600.0
-"""A call that takes so many µs or more is timed in quiet. That costs: others may be compiling. Beside fifteen judges
-calls of 2.2 ms were measured with 2.2 to 3.4, and a third of those of 0.76 ms took longer; of 0.72 ms and less, few."""
+"""A call that takes so many µs or more is timed in quiet. That costs: others may be compiling. Beside 12 to 15
+judges calls of 2.2 ms were measured with 2.2 to 3.4, two of five blocks of 0.76 ms took longer, and few of 0.72 ms."""
 PATIENCE = 20.0
 """Seconds for others to finish what they have begun; then the call is timed beside them, and that is said."""
 PATIENCE_OF_A_DOUBT = 2.0

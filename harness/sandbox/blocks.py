@@ -22,7 +22,8 @@ from harness.sandbox.refresh import Base
 from harness.sandbox.witness import Witness
 
 _PAIRS = 20
-"""Pairs of events that are made before anything is timed."""
+"""Pairs of events that are made before anything is timed: as many as the calls of the longest block, which the judge
+has without flushes."""
 
 
 class Blocks:

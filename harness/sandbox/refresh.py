@@ -58,7 +58,7 @@ def rotated(tensor: torch.Tensor, shift: int, factor: float = 1.0) -> torch.Tens
     fresh = torch.empty(length, dtype=tensor.dtype, device=tensor.device)
     shift = places(length, shift)
     if factor != 1.0:
-        flat = _factors(flat)
+        flat = _multipliable(flat)
         torch.mul(flat[shift:], factor, out=fresh[: length - shift])
         torch.mul(flat[:shift], factor, out=fresh[length - shift :])
     else:
@@ -67,7 +67,7 @@ def rotated(tensor: torch.Tensor, shift: int, factor: float = 1.0) -> torch.Tens
     return fresh.as_strided(tensor.shape, tensor.stride())
 
 
-def _factors(flat: torch.Tensor) -> torch.Tensor:
+def _multipliable(flat: torch.Tensor) -> torch.Tensor:
     """The same numbers in a format that PyTorch multiplies in, which those of one byte are not: all of theirs are
     bf16's, too."""
     return flat if flat.element_size() > 1 else flat.to(torch.bfloat16)
@@ -94,11 +94,9 @@ class Base:
             tensor = values[place]
             if at_once and _in_one_piece(tensor):
                 flat = tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
-                self._wide[place] = wide = torch.cat([flat, flat[:FARTHEST]])
-                if wide.element_size() > 1:
-                    self.values[place] = wide[: tensor.numel()].as_strided(tensor.shape, tensor.stride())
-                else:
-                    self._wide[place] = _factors(wide)
+                wide = torch.cat([flat, flat[:FARTHEST]])
+                self.values[place] = wide[: tensor.numel()].as_strided(tensor.shape, tensor.stride())
+                self._wide[place] = _multipliable(wide)
 
     def sets(self, shifts: Sequence[int]) -> list[list[Any]]:
         """One set of inputs for each number."""
@@ -115,9 +113,8 @@ class Base:
                 if wide.dtype == value.dtype:
                     flat = _multiply(rotations, factors)
                 else:
-                    flat = [torch.empty(length, dtype=value.dtype, device=value.device) for _ in shifts]
-                    for rotation, factor, into in zip(rotations, factors, flat, strict=True):
-                        torch.mul(rotation, factor, out=into)
+                    made = zip(rotations, factors, strict=True)
+                    flat = [torch.mul(each, by, out=torch.empty_like(each, dtype=value.dtype)) for each, by in made]
                 fresh = [each.as_strided(shape, stride) for each in flat]
             for each, into in zip(fresh, sets, strict=True):
                 into[place] = each
