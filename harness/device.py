@@ -252,9 +252,9 @@ def _seconds(work: Callable[[], Any], calls: int = 10) -> float:
 
 
 def queues(number: int) -> dict[str, str]:
-    """Environment of a process that has so many queues of work to a GPU; eight are usual. With one, a context is made
-    in a third of the time, and the driver makes one at a time, whoever asks."""
-    return {"CUDA_DEVICE_MAX_CONNECTIONS": str(number)}
+    """Environment of a process that has so many queues of work to a GPU, and one of copies; eight of each are usual. A
+    context with fewer is made in a fraction of the time, and the driver makes one at a time, whoever asks."""
+    return {"CUDA_DEVICE_MAX_CONNECTIONS": str(number), "CUDA_DEVICE_MAX_COPY_CONNECTIONS": "1"}
 
 
 def cache_folder() -> Path:

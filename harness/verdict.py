@@ -115,13 +115,13 @@ class Timing:
     """Median of paired ratios, reference over candidate; above 1 the candidate is faster."""
     low: float
     high: float
-    """Bootstrap interval of the speedup, 95 %."""
+    """Ends of its 95 % interval (`harness.judge.statistics`)."""
     candidate_us: float
     reference_us: float
     """Median time of one call, µs."""
     candidate_samples_us: tuple[float, ...]
     reference_samples_us: tuple[float, ...]
-    """One median per round, in the order of the rounds, µs; the same length, paired."""
+    """A median of a round, or of each half of its calls, in the order of the rounds, µs; the same length, paired."""
     clock: str
     """`device` (device events, bounded by the judge's clock) or `interpreted` (the judge's clock, interpreter)."""
     limit_us: float | None = None

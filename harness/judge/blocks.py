@@ -34,6 +34,9 @@ than so many bytes."""
 LONGER_START, LONGER_US = 2.0, 400.0
 """The device sleeps so many times as long, by what launches took in bare blocks before, and so many µs more, before the
 bare blocks that follow one that speaks against a candidate: the first launch after waiting may take longer."""
+MOVED_AGAIN = 6
+"""Times that the bytes of a call's values are moved before it, about: both sides read and write theirs, at two thirds
+of the speed of a flush."""
 BARE_US = 5_000.0
 """Aim for bare blocks of this length, of no less than half of `BARE_CALLS`."""
 
@@ -148,7 +151,7 @@ class Blocks:
         it, too."""
         if self._few_calls() == 1:
             return
-        calls = min(self.limits.calls, self.fit)
+        calls = self._many_calls(0.0)
         room = self._more_room(calls + self._spare(calls))
         if room:
             self._both(lambda name, process: process.ask_to_arm(self._shifts(1), self.fresh, room))
@@ -168,6 +171,15 @@ class Blocks:
     def _spare(self, calls: int) -> int:
         """Sets of which the memory is left empty before so many, at most."""
         return max(0, min(self.limits.spare, calls, self.fit - calls))
+
+    def _many_calls(self, us: float) -> int:
+        """In a block, where a call takes so many µs, and what is made for it takes its time, too: enough for two parts,
+        or for one."""
+        limits = self.limits
+        one = us + (self.flush + MOVED_AGAIN * self.moved) / FLUSHED_A_MICROSECOND
+        if 2 * limits.few_calls * one > limits.parted_us:
+            return min(limits.few_calls, self.fit)
+        return min(limits.calls, max(2 * limits.few_calls, int(limits.block_us / one)), self.fit)
 
     def _few_calls(self) -> int:
         """In a first block, by what is known of a call."""

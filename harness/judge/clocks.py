@@ -67,9 +67,9 @@ class Clocks:
     """What both clocks said of one side, block by block, µs a call."""
 
     claims: list[float] = field(default_factory=list)
-    """Medians by device events, of flushed blocks."""
+    """Medians by device events, of flushed blocks, or of each part of one."""
     means: list[float] = field(default_factory=list)
-    """Of the same calls."""
+    """Of all calls of a block."""
     walls: list[float] = field(default_factory=list)
     """Shares of the same blocks by the judge's clock."""
     bare: list[Bare] = field(default_factory=list)
@@ -131,8 +131,8 @@ def _left(side: Clocks) -> list[float]:
 
 
 def shares(reference: Clocks, candidate: Clocks) -> tuple[list[float], list[float]]:
-    """What the two sides are compared by, block by block, µs a call: medians, or means where the candidate's calls are
-    not alike, in its best block. Means say what a block took; where a host was late at one call, medians do not."""
+    """What the two sides are compared by, in turn, µs a call: medians, or means where the candidate's calls are not
+    alike, in its best block. Means say what a block took; where a host was late at one call, medians do not."""
     if _by_mean(candidate):
         return reference.means, candidate.means
     return reference.claims, candidate.claims
@@ -152,7 +152,7 @@ def _uneven(candidate: Clocks) -> Doubt | None:
     sentence = (
         f"its events claim {claimed:.1f} µs for half of the calls, and no block has less than {least:.1f} µs a call"
     )
-    return Doubt(False, len(candidate.claims), sentence, len(candidate.claims) >= LEAST_UNEVEN, likely=True)
+    return Doubt(False, len(candidate.means), sentence, len(candidate.means) >= LEAST_UNEVEN, likely=True)
 
 
 def _without_flushes(candidate: Clocks, reference: Clocks) -> Doubt | None:

@@ -20,18 +20,23 @@ class TimingLimits:
     tell apart: more rounds do not help there. For calls bound by their launch (`LAUNCH_BOUND_US`), twice that."""
     processes: int = 1
     """A workload is timed in up to so many pairs of processes; see `harness.judge.pairs`."""
-    min_rounds: int = 6
+    min_rounds: int = 4
+    min_figures: int = 6
+    """With fewer, an interval covers less than it says."""
     max_rounds: int = 60
     spare: int = 4
     """Before a block's tensors as many bytes of the device's memory are left empty as up to so many sets take, drawn
     for every block: some places are faster than others."""
-    calls: int = 4
+    calls: int = 8
     """In a block, at most."""
     few_calls: int = 3
     """And at least, unless they are very long or large: of three, one may be disturbed by another process's turn, and
-    their median is none the worse."""
-    block_us: float = 400.0
-    """In between, so many as come to this."""
+    their median is none the worse. A block of twice as many has two parts, and each gives a figure: most of what one
+    costs is asking for it, and calls differ by where their tensors lie more than blocks do."""
+    block_us: float = 1_600.0
+    """In between, so many as come to this, with what is made for them."""
+    parted_us: float = 6_000.0
+    """Where two parts would take longer, with what is made for them, there is one."""
     longest_block_us: float = 20_000.0
     seconds: float = 5.0
     """Stop a workload's rounds after this time."""
@@ -57,6 +62,14 @@ def spread(count: int, most: int | None) -> list[int]:
 
 
 INTERPRETED = TimingLimits(
-    width=0.05, min_rounds=3, max_rounds=5, spare=0, calls=1, few_calls=1, seconds=1.0, block_seconds=60.0
+    width=0.05,
+    min_rounds=3,
+    min_figures=3,
+    max_rounds=5,
+    spare=0,
+    calls=1,
+    few_calls=1,
+    seconds=1.0,
+    block_seconds=60.0,
 )
 """Small rounds: interpreted times say little, however often they are taken."""

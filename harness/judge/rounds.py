@@ -88,12 +88,12 @@ class Rounds(Blocks):
         """A short first round, by which it is known how many calls a block has. The device is held alone."""
         if self.device.interpreted:
             return
-        limits, few = self.limits, self.calls
+        few = self.calls
         self.calls = self._few_calls()
-        self._round(check=not self.slow and self.rng.randrange(limits.few_rounds) == 0)
-        many = max(few, min(limits.calls, int(limits.block_us / self.sides["reference"].claim), self.fit))
+        self._round(check=not self.slow and self.rng.randrange(self.limits.few_rounds) == 0)
+        many = max(few, self._many_calls(self._longest()))
         longest = max(wall for side in self.sides.values() for wall in side.clocks.walls)
-        self.calls = max(1, min(many, int(limits.longest_block_us / longest)))
+        self.calls = max(1, min(many, int(self.limits.longest_block_us / longest)))
         if self._longest() >= LONG_US:  # others worked on the device meanwhile
             self._clear()
 
@@ -122,7 +122,7 @@ class Rounds(Blocks):
     def run(self) -> Ratio:
         """The rounds, the device held alone."""
         limits, rng, device = self.limits, self.rng, self.device
-        start, done = time.monotonic(), len(self.sides["candidate"].clocks.claims)
+        start, done = time.monotonic(), len(self.sides["candidate"].clocks.walls)
         early = rng.randrange(done, limits.few_rounds), rng.randrange(done, limits.min_rounds)
         checked = set(range(limits.max_rounds) if device.interpreted else early[:1] if self.watched else early)
         bare = rng.randrange(done, limits.min_rounds) if self.watched else None
@@ -200,6 +200,8 @@ class Rounds(Blocks):
 
     def _precise(self) -> bool:
         """Is the interval as narrow as is wanted, as far as the device's clock can tell?"""
+        if len(self.sides["candidate"].clocks.claims) < self.limits.min_figures:
+            return False
         told = self._resolution() * (1 if self.device.interpreted or self._shortest() >= LAUNCH_BOUND_US else 2)
         return self._ratio(0.0).width < max(self.limits.width, told)
 
@@ -211,13 +213,18 @@ class Rounds(Blocks):
         """One block of each, in random order."""
         for name, drawn, samples, wall in self._blocks(self.calls):
             clocks = self.sides[name].clocks
-            clocks.claims.append(statistics.median(samples) if samples else wall)
+            clocks.claims += self._figures(samples) if samples else [wall]
             clocks.means.append(statistics.mean(samples) if samples else wall)
             clocks.walls.append(wall)
             clocks.calls = self.calls
             if name == "candidate" and check:
                 with Blame(name, self.task, self.case, timed=True):
                     self._collect(drawn, Outcome.TIMED_WRONG)
+
+    def _figures(self, samples: list[float]) -> list[float]:
+        """Of one block: the median of all its calls, or those of its two parts, which take them in turn."""
+        parts = 2 if len(samples) >= 2 * self.limits.few_calls else 1
+        return [statistics.median(samples[part::parts]) for part in range(parts)]
 
     def _ratio(self, resolution: float) -> Ratio:
         reference, candidate = shares(self.sides["reference"].clocks, self.sides["candidate"].clocks)

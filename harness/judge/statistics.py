@@ -31,9 +31,9 @@ class Ratio:
 def paired_ratio(reference: npt.ArrayLike, candidate: npt.ArrayLike, resolution: float = 0.0) -> Ratio:
     """Median of `reference[i] / candidate[i]` with its interval between order statistics.
 
-    Both arrays have one value per round, in any unit of time. `resolution` is what the clock can't tell apart, as a
-    share of the time: no number of rounds makes that better, so that the interval is wider by it on both sides. With
-    fewer than six rounds it reaches from the least to the largest ratio, and covers less than `CONFIDENCE`.
+    The values are pairs, in any unit of time. `resolution` is what the clock can't tell apart, as a share of the time:
+    no number of pairs makes that better, so that the interval is wider by it on both sides. With fewer than six it
+    reaches from the least to the largest ratio, and covers less than `CONFIDENCE`.
 
     Hoefler & Belli, "Scientific Benchmarking of Parallel Computing Systems" (SC 2015), section 3.1.3; Le Boudec,
     "Performance Evaluation of Computer and Communication Systems" (2010), section 2.2.

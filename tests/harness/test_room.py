@@ -35,7 +35,7 @@ def _blocks(claim: float, fit: int) -> tuple[Blocks, list[Asked]]:
     blocks, asked = Blocks.__new__(Blocks), [Asked(), Asked()]
     blocks.device, blocks.rng, blocks.limits = Device("cuda", 0, "A GPU", "GPU-0"), random.Random(1), TimingLimits()
     blocks.task, blocks.case, blocks.fresh = cast(Task, None), cast(Case, None), Fresh([], [], [], [])
-    blocks.stopwatch, blocks.watched, blocks.moved, blocks.room = Stopwatch(), True, 1000, 0
+    blocks.stopwatch, blocks.watched, blocks.moved, blocks.room, blocks.flush = Stopwatch(), True, 1000, 0, 100_000_000
     blocks.fit, blocks.calls, blocks.most_seconds, blocks.begin = fit, min(3, fit), 60.0, time.monotonic()
     sides = zip(("reference", "candidate"), asked, strict=True)
     blocks.sides = {name: Side(cast(CandidateProcess, process), claim=claim) for name, process in sides}
@@ -47,7 +47,7 @@ def test_both_have_room_for_any_block_and_are_told_so_once() -> None:
     blocks._make_room()
     (room,), (other,) = (each.rooms for each in asked)
     assert room == other >= 20 * 1000, "a block without flushes has twenty sets"
-    assert blocks._more_room(4 + 4) == 0, "no block asks the driver again"
+    assert blocks._more_room(8 + 4) == 0, "no block asks the driver again"
 
 
 @pytest.mark.parametrize(("claim", "fit"), [(15_000.0, 100), (10.0, 1)])
