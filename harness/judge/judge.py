@@ -282,7 +282,7 @@ class Judge:
         """Have Triton make its driver module; where it can't, each candidate will say so."""
         with suppress(CandidateFailed), self.new_process() as process:
             process.load(DRIVER, "prepare", self.limits.stage_seconds)
-            process.call({}, 0, [], self.limits.stage_seconds)
+            process.call({}, 0, [], self.limits.stage_seconds, host=True)
             self.compiled.keep(DRIVER, self.compiled.take(DRIVER, process))
 
     def drop_reference(self, task: Task) -> None:

@@ -8,7 +8,7 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -265,20 +265,19 @@ class Trial:
         self.accuracy = accuracy.weigh(self._errors, errors)
 
     def _call_reference(self, case: Case, seed: int) -> tuple[Expected, Returned, list[str]]:
-        with self.judge.usage():
-            inputs = self.task.make_inputs(case, Rng(seed, self.judge.device.torch))
+        inputs = self.task.make_inputs(case, Rng(seed))
         needed, watch = self._needs(inputs)
+        chosen = 0 if self.judge.device.interpreted else None
         try:
             returned = self.judge.reference_process(self.task).call(
-                inputs, needed, watch, self.judge.limits.stage_seconds, 0 if self.judge.device.interpreted else None
+                inputs, needed, watch, self.judge.limits.stage_seconds, chosen, host=True
             )
         except CandidateFailed as failure:
             self.judge.drop_reference(self.task)
             raise InfrastructureError(
                 f"the reference of {self.task.name} failed on {case.id}: {failure.reason}; mend its reference.py"
             ) from failure
-        with self.judge.usage():
-            return expect(self.task, inputs), returned, list(inputs)
+        return expect(self.task, inputs), returned, list(inputs)
 
     def _needs(self, inputs: Inputs) -> tuple[int, list[int]]:
         """Room for what a call gives back, and the positions of the inputs that are looked at after it."""
@@ -304,12 +303,14 @@ class Trial:
     ) -> tuple[Returned, CandidateFailed | None]:
         """One call: a failure to run ends the trial; a wrong answer is kept, so that call accuracy is known of all.
 
-        A workload fills much of a device: it has a part of the memory, its oracle a turn, and all is given back.
+        Inputs of a case are small. They are made on the host, where its oracle runs, too, and its outputs are compared:
+        that takes a millisecond there, and on a device that many use each of a hundred small kernels waits its turn. A
+        workload fills much of a device: it has a part of the memory, its oracle a turn, and all is given back.
         """
         if not large or self.judge.device.interpreted:
-            return self._call_and_compare(process, case, repeat, configuration, note, self.judge.usage())
+            return self._call_and_compare(process, case, repeat, configuration, note, host=True)
         with self._memory_for(case):
-            found = self._call_and_compare(process, case, repeat, configuration, note, self._oracles_turn(case))
+            found = self._call_and_compare(process, case, repeat, configuration, note, host=False)
             process.release(self.judge.limits.stage_seconds)
             return found
 
@@ -327,11 +328,12 @@ class Trial:
         repeat: int,
         configuration: int,
         note: str,
-        turn: AbstractContextManager[object],
+        host: bool,
     ) -> tuple[Returned, CandidateFailed | None]:
         task, device = self.task, self.judge.device
-        with self.watch("inputs"), self.judge.usage():
-            inputs = task.make_inputs(case, Rng(self._seed(case, f"{repeat}/{configuration}"), device.torch))
+        with self.watch("inputs"), nullcontext() if host else self.judge.usage():
+            seed = self._seed(case, f"{repeat}/{configuration}")
+            inputs = task.make_inputs(case, Rng(seed, "cpu" if host else device.torch))
         results_room, watch = self._needs(inputs)
         left = self._left()
         if left <= 0:
@@ -343,11 +345,12 @@ class Trial:
         chosen = configuration if device.interpreted else None
         try:
             with self.watch("calls"):
-                returned = process.call(inputs, results_room, watch, min(left, self.judge.limits.call_seconds), chosen)
+                seconds = min(left, self.judge.limits.call_seconds)
+                returned = process.call(inputs, results_room, watch, seconds, chosen, host)
         except CandidateFailed as failure:
             self.failed_on = self.failed_on or case.id
             raise CandidateFailed(failure.outcome, f"on {case.id}{note}: {failure.reason}", failure.detail) from None
-        with turn:
+        with nullcontext() if host else self._oracles_turn(case):
             with self.watch("oracle"):
                 expected = expect(task, inputs)
             with self.watch("comparison"):

@@ -64,10 +64,15 @@ class CandidateProcess(ScriptCalls):
     _arena: Arena | DeviceArena | None = field(default=None, init=False, repr=False)
     _stages: bool = field(default=True, init=False)
     """Is the device's memory shared? Where that was tried in vain, the host's is."""
+    _host: bool = field(init=False)
+    """Do the inputs of the call lie in the host's memory, where its outputs are wanted, too?"""
     _results_at: int = field(default=0, init=False)
     _watch: list[int] = field(default_factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _evidence: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._host = self.device == "cpu"
 
     def __enter__(self) -> Self:
         self._channel, self._control = self.parent.spawn(self.limits)
@@ -111,10 +116,17 @@ class CandidateProcess(ScriptCalls):
             raise CandidateFailed(Outcome.NO_ENTRY_POINT, f"`{entry_point}` is not a function")
 
     def call(
-        self, inputs: Inputs, results_room: int, watch: list[int], timeout: float, configuration: int | None = None
+        self,
+        inputs: Inputs,
+        results_room: int,
+        watch: list[int],
+        timeout: float,
+        configuration: int | None = None,
+        host: bool = False,
     ) -> Returned:
-        """Call the entry point once. `watch` are the positions of inputs whose state afterwards is wanted."""
-        args = self._place(inputs, results_room, watch)
+        """Call the entry point once. `watch` are the positions of inputs whose state afterwards is wanted. `host`: the
+        inputs lie in the host's memory, and so do the outputs; the process copies them to its device and back."""
+        args = self._place(inputs, results_room, watch, host)
         message = {
             "op": "call",
             "args": args,
@@ -220,7 +232,8 @@ class CandidateProcess(ScriptCalls):
             ]
         return heard(lines)
 
-    def _place(self, inputs: Inputs, results_room: int, watch: list[int]) -> list[dict[str, Any]]:
+    def _place(self, inputs: Inputs, results_room: int, watch: list[int], host: bool = False) -> list[dict[str, Any]]:
+        self._host = host or self.device == "cpu"
         values = list(inputs.values())
         tensors = [value for value in values if isinstance(value, torch.Tensor)]
         need = sum(room(tensor) for tensor in tensors) + results_room + sum(room(values[index]) for index in watch)
@@ -229,7 +242,7 @@ class CandidateProcess(ScriptCalls):
         at = 0
         for value in values:
             if isinstance(value, torch.Tensor):
-                claim = write_tensor(arena, at, value, self.device != "cpu")
+                claim = write_tensor(arena, at, value, on_gpu=not self._host)
                 args.append({"t": claim})
                 at += aligned(claim["nbytes"])
             else:
@@ -239,12 +252,15 @@ class CandidateProcess(ScriptCalls):
         return args
 
     def _shared(self, need: int) -> Arena | DeviceArena:
-        """The memory in which both sides put tensors: the device's where that can be had, else the host's."""
-        if self._arena is not None and self._arena.size >= need:
-            return self._arena
-        before = self._arena.size if self._arena is not None else 0
+        """The memory in which both sides put tensors: the device's where they lie there and that can be had, else the
+        host's."""
+        staged, before = self._stages and not self._host, 0
+        if self._arena is not None and self._arena.on_device == staged:
+            if self._arena.size >= need:
+                return self._arena
+            before = self._arena.size
         self._drop_arena()
-        if self.device != "cpu" and self._stages:
+        if staged:
             self._arena = self._staged(max(need, _LEAST_SHARED))
             self._stages = self._arena is not None
         if self._arena is None:
@@ -316,7 +332,7 @@ class CandidateProcess(ScriptCalls):
 
     def _read(self, claim: dict[str, Any]) -> torch.Tensor:
         assert self._arena is not None
-        return read_tensor(self._arena, claim, self.device)
+        return read_tensor(self._arena, claim, "cpu" if self._host else self.device)
 
     def _ask(self, message: dict[str, Any], timeout: float, fds: tuple[int, ...] = ()) -> dict[str, Any]:
         with self.use():

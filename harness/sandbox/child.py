@@ -29,8 +29,8 @@ from harness.sandbox.guards import Guards
 from harness.sandbox.hold import Hold
 from harness.sandbox.originals import Originals
 from harness.sandbox.scripts import Scripts
-from harness.sandbox.wire import Arena, aligned, read_tensor, room, write_tensor
-from harness.sandbox.witness import Witness, plain
+from harness.sandbox.wire import Arena, aligned, claim_of, read_tensor, room, write_together
+from harness.sandbox.witness import Witness, items, plain
 
 _MESSAGES = frozenset(
     {
@@ -256,32 +256,44 @@ class _Session(Scripts, Blocks):
             self.synchronize()
 
     def _pack(self, result: Any, values: list[Any], at: int, watch: list[int]) -> dict[str, Any]:
-        many = isinstance(result, (tuple, list))
-        items = list(result) if many else [] if result is None else [result]
+        if not all(plain(value) for value in values if issubclass(type(value), torch.Tensor)):
+            self.evidence.report(tripwire.CHEATING, "it changed what an input's own methods do")
         inputs = {v.untyped_storage().data_ptr() for v in values if isinstance(v, torch.Tensor) and v.numel()}
         outputs: list[dict[str, Any]] = []
-        for item in items[:64]:
+        written: list[tuple[int, torch.Tensor]] = []
+        for item in items(result)[:64]:
             if plain(item):
-                claim, at = self._write(item, at)
+                claim, at = self._claim(item, at, written)
                 claim["aliased"] = item.numel() > 0 and item.untyped_storage().data_ptr() in inputs
                 outputs.append({"t": claim})
             else:
                 outputs.append({"other": type(item).__name__[:80]})
         after = []
         for index in watch:
-            claim, at = self._write(values[index], at)
+            claim, at = self._claim(values[index], at, written)
             after.append(claim)
+        self._put(written)
         self._synchronize()  # the judge reads at once
         return {"outputs": outputs, "after": after}
 
-    def _write(self, tensor: torch.Tensor, at: int) -> tuple[dict[str, Any], int]:
+    def _claim(
+        self, tensor: torch.Tensor, at: int, written: list[tuple[int, torch.Tensor]]
+    ) -> tuple[dict[str, Any], int]:
+        """What describes a tensor at byte `at`, and where the next one begins; it is added to those that are written,
+        if there is room for it."""
         assert self.arena is not None
         device = self.interpreter.true_device(tensor) if self.interpreter is not None else tensor.device
         about = {"device": device.type, "dtype": str(tensor.dtype).removeprefix("torch.")}
         if at + room(tensor) > self.arena.size:
             return {**about, "shape": list(tensor.shape)[:16], "too_large": True}, at
-        claim = write_tensor(self.arena, at, tensor, self.device != "cpu")
+        claim = claim_of(tensor, at)
+        written.append((at, tensor))
         return {**claim, "device": about["device"]}, at + aligned(claim["nbytes"])
+
+    def _put(self, written: list[tuple[int, torch.Tensor]]) -> None:
+        """Tensors where they were claimed to lie."""
+        if self.arena is not None:
+            write_together(self.arena, written, self.device != "cpu")
 
 
 def _handlers(ask: Callable[[signal.Signals], object] = signal.getsignal) -> list[object]:

@@ -42,7 +42,8 @@ class Scripts:
     kept: int
     _synchronize: Callable[[], None]
     _look: Callable[[], None]
-    _write: Callable[[torch.Tensor, int], tuple[dict[str, Any], int]]
+    _claim: Callable[[torch.Tensor, int, list[tuple[int, torch.Tensor]]], tuple[dict[str, Any], int]]
+    _put: Callable[[list[tuple[int, torch.Tensor]]], None]
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +81,9 @@ class Scripts:
 
         def put(tensor: torch.Tensor) -> dict[str, Any]:
             nonlocal at
-            claim, at = self._write(tensor, at)
+            written: list[tuple[int, torch.Tensor]] = []
+            claim, at = self._claim(tensor, at, written)
+            self._put(written)
             return claim
 
         told = tree.encode(self.values_kept, put)

@@ -19,7 +19,7 @@ import numpy
 import torch
 
 from harness.dtypes import NAMES
-from harness.sandbox.witness import plain
+from harness.sandbox.witness import items, plain
 
 MOST_NODES, DEEPEST, LONGEST_TEXT = 4096, 24, 200
 """Of a message; more is cut, and said so by a node of another kind."""
@@ -48,11 +48,12 @@ def encode(value: Any, put: Callable[[torch.Tensor], dict[str, Any]]) -> dict[st
                 return _tensor(torch.from_numpy(numpy.ascontiguousarray(value)))
             except TypeError:
                 return {"o": f"an array of {value.dtype}"}
-        if isinstance(value, dict):
-            return {"d": [[_text(key), node(each, depth + 1)] for key, each in list(value.items())[: max(left, 0)]]}
-        if isinstance(value, (tuple, list)):
-            kind = "tuple" if isinstance(value, tuple) else "list"
-            return {"l": [node(each, depth + 1) for each in value[: max(left, 0)]], "as": kind}
+        if issubclass(type(value), dict):
+            inside = list(dict.items(value))[: max(left, 0)]
+            return {"d": [[_text(key), node(each, depth + 1)] for key, each in inside]}
+        if issubclass(type(value), (tuple, list)):
+            kind = "tuple" if issubclass(type(value), tuple) else "list"
+            return {"l": [node(each, depth + 1) for each in items(value)[: max(left, 0)]], "as": kind}
         if value is None or isinstance(value, bool):
             return {"v": value}
         if isinstance(value, (int, numpy.integer)):

@@ -10,6 +10,7 @@ import fcntl
 import math
 import mmap
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -19,7 +20,7 @@ from harness.sandbox.channel import WireBroken
 
 ALIGN = 256
 """Tensors start at multiples of this many bytes, as a GPU's allocator places them."""
-_STAGE_BYTES = 64 << 20
+_STAGE_BYTES, _AT_ONCE = 64 << 20, 4 << 20
 _stage: list[torch.Tensor] = []
 
 
@@ -75,19 +76,47 @@ def room(tensor: torch.Tensor) -> int:
 def write_tensor(arena: Shared, at: int, tensor: torch.Tensor, on_gpu: bool) -> dict[str, Any]:
     """Put a tensor, with its strides, at byte `at`; returns the claim that describes it. `on_gpu` says where it really
     lies: under the interpreter's layer a tensor claims to be on a GPU."""
-    flat = tensor.detach().as_strided((span(tensor),), (1,), tensor.storage_offset()).view(torch.uint8)
+    flat = _flat(tensor)
     target = arena.bytes[at : at + flat.numel()]
-    if on_gpu and not arena.on_device and flat.numel() > _STAGE_BYTES // 16:
+    if on_gpu and not arena.on_device and flat.numel() > _AT_ONCE:
         _copy_staged(flat, target)
     else:
         target.copy_(flat)
+    return claim_of(tensor, at)
+
+
+def claim_of(tensor: torch.Tensor, at: int) -> dict[str, Any]:
+    """What describes a tensor that lies at byte `at`."""
     return {
         "dtype": NAMES[tensor.dtype],
         "shape": list(tensor.shape),
         "stride": list(tensor.stride()),
         "at": at,
-        "nbytes": flat.numel(),
+        "nbytes": span(tensor) * tensor.element_size(),
     }
+
+
+def write_together(arena: Shared, tensors: Sequence[tuple[int, torch.Tensor]], on_gpu: bool) -> None:
+    """Put tensors at the bytes named, as `write_tensor` does, in rising order and none in another's place. Small ones
+    of a device go to the host by one copy, which waits for the device, and what lies between them is overwritten."""
+    if not tensors:
+        return
+    begin, (last, tensor) = tensors[0][0], tensors[-1]
+    size = last + span(tensor) * tensor.element_size() - begin
+    if not on_gpu or arena.on_device or size > _AT_ONCE:
+        for at, tensor in tensors:
+            write_tensor(arena, at, tensor, on_gpu)
+        return
+    joined = torch.zeros(size, dtype=torch.uint8, device=tensor.device)
+    for at, tensor in tensors:
+        flat = _flat(tensor)
+        joined[at - begin : at - begin + flat.numel()].copy_(flat)
+    arena.bytes[begin : begin + size].copy_(joined)
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """All bytes from a tensor's first element to its last."""
+    return tensor.detach().as_strided((span(tensor),), (1,), tensor.storage_offset()).view(torch.uint8)
 
 
 def _copy_staged(source: torch.Tensor, target: torch.Tensor) -> None:

@@ -173,5 +173,22 @@ def _leaves_device(result: Any, args: Any) -> bool:
 
 
 def plain(tensor: object) -> bool:
-    """Is this a tensor that holds its values, not a subclass that may compute them when it is looked at?"""
-    return type(tensor) in (torch.Tensor, torch.nn.Parameter)
+    """Is this a tensor that holds its values, not one that may compute them when it is looked at: by a class of its
+    own, or by what it has itself in the place of its class's methods?"""
+    return type(tensor) in (torch.Tensor, torch.nn.Parameter) and not _hides(vars(tensor))
+
+
+def _hides(own: object) -> bool:
+    """May what a tensor has itself hide what its class does?"""
+    if type(own) is not dict:
+        return True
+    return any(type(name) is not str or hasattr(torch.nn.Parameter, name) for name in own)
+
+
+def items(result: Any) -> list[Any]:
+    """What a call returned, one by one: as a list or a tuple has it, whatever a class of its own would say."""
+    kinds: tuple[Any, ...] = (tuple, list)
+    for kind in kinds:
+        if issubclass(type(result), kind):
+            return list(kind.__iter__(result))
+    return [] if result is None else [result]

@@ -52,6 +52,19 @@ def test_small_and_large_tensors_go_through_the_device(process: CandidateProcess
     _doubles(process, 77)
 
 
+def test_what_lies_on_the_host_goes_there_and_back(process: CandidateProcess) -> None:
+    """Its function has it on the device; then comes what lies there."""
+    for elements in (1000, 2_000_000):
+        x = torch.randn(elements)
+        returned = process.call({"x": x}, 16 * elements + 4096, [0], 60.0, host=True)
+        (output,) = returned.outputs
+        assert isinstance(output, Placed) and output.device == "cuda"
+        assert not output.tensor.is_cuda and torch.equal(output.tensor, 2 * x) and torch.equal(returned.after[0], x)
+        assert process._arena is not None and not process._arena.on_device
+    _doubles(process, 77)
+    assert process._arena.on_device
+
+
 def test_the_hosts_memory_serves_where_the_devices_cannot_be_shared(process: CandidateProcess) -> None:
     process._stages = False
     _doubles(process, 100_000)

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.dtypes import DTYPES
+from harness.sandbox import wire
 from harness.sandbox.channel import MAX_MESSAGE, Channel, WireBroken, WireClosed, WireTimeout
-from harness.sandbox.wire import Arena, read_tensor, room, span, write_tensor
+from harness.sandbox.wire import Arena, aligned, claim_of, read_tensor, room, span, write_tensor, write_together
 
 SIZE = 1 << 16
 ARENA = Arena.create(SIZE)
@@ -128,6 +129,28 @@ def test_round_trip(name: str, make: object) -> None:
     assert torch.equal(
         back.contiguous().reshape(-1).view(torch.uint8), tensor.contiguous().reshape(-1).view(torch.uint8)
     )
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_several_go_by_one_copy_or_one_by_one(monkeypatch: pytest.MonkeyPatch, together: bool) -> None:
+    """As those of a device do, where they are small."""
+    if not together:
+        monkeypatch.setattr(wire, "_AT_ONCE", 2)
+    copied = list[int]()
+    monkeypatch.setattr(wire, "_copy_staged", lambda source, target: copied.append(len(target.copy_(source))))
+    tensors = [torch.arange(7.0), torch.arange(6).reshape(2, 3).t(), torch.empty(0, 4), torch.tensor(True)]
+    tensors.append(torch.arange(24, dtype=torch.float16).reshape(4, 6)[1:3, ::2])
+    placed, claims, at = [], [], 256
+    for tensor in tensors:
+        placed.append((at, tensor))
+        claims.append(claim_of(tensor, at))
+        at += aligned(claims[-1]["nbytes"])
+    write_together(ARENA, placed, on_gpu=True)
+    for tensor, claim in zip(tensors, claims, strict=True):
+        back = read_tensor(ARENA, claim)
+        assert back.dtype == tensor.dtype and back.shape == tensor.shape and torch.equal(back, tensor)
+    assert len(copied) == (0 if together else 3), "that of one byte and that of none are small"
+    write_together(ARENA, [], on_gpu=True)
 
 
 def test_what_was_read_is_a_private_copy() -> None:
