@@ -110,13 +110,13 @@ def _pids(judge: Judge) -> list[int]:
 
 def count(judge: Judge, device: str) -> Counts:
     """As things stand, with all judges idle."""
+    used = 0
+    if device.startswith("cuda"):  # before files are counted: the first time it opens some
+        free, whole = torch.cuda.mem_get_info(torch.device(device))
+        used = whole - free
     processes = stalled.descendants(os.getpid())
     files = open_files(judge)
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in _pids(judge))
-    used = 0
-    if device.startswith("cuda"):
-        free, whole = torch.cuda.mem_get_info(torch.device(device))
-        used = whole - free
     return Counts(
         processes=len(processes),
         files=files.total(),
