@@ -30,7 +30,7 @@ from harness.sandbox.hold import Hold
 from harness.sandbox.originals import Originals
 from harness.sandbox.scripts import Scripts
 from harness.sandbox.wire import Arena, aligned, claim_of, read_tensor, room, write_together
-from harness.sandbox.witness import Witness, items, plain
+from harness.sandbox.witness import Witness, items, left_on, plain
 
 _MESSAGES = frozenset(
     {
@@ -200,8 +200,14 @@ class _Session(Scripts, Blocks):
             return
         for name in self.originals.replaced() if self.originals is not None else ():
             self.evidence.report(tripwire.CHEATING, f"it replaced `{name}`")
+        self._look_around()
         if any(now is not before for now, before in zip(_handlers(), self.handlers, strict=True)):
             self.evidence.report(tripwire.CHEATING, "it put up a handler of signals: work beside the call is not timed")
+
+    def _look_around(self) -> None:
+        """Before anything of the candidate's is looked at."""
+        if self.watched and left_on():
+            self.evidence.report(tripwire.CHEATING, "it left a mode of PyTorch on: work beside the call is not timed")
 
     def seal(self, number: str) -> dict[str, Any]:
         """The judge asks no more: whatever was seen is told by now."""
@@ -256,6 +262,7 @@ class _Session(Scripts, Blocks):
             self.synchronize()
 
     def _pack(self, result: Any, values: list[Any], at: int, watch: list[int]) -> dict[str, Any]:
+        self._look_around()
         if not all(plain(value) for value in values if issubclass(type(value), torch.Tensor)):
             self.evidence.report(tripwire.CHEATING, "it changed what an input's own methods do")
         inputs = {v.untyped_storage().data_ptr() for v in values if isinstance(v, torch.Tensor) and v.numel()}

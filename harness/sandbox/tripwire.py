@@ -145,6 +145,7 @@ RULES: dict[str, tuple[_Rule, ...]] = {
     "sys._current_exceptions": (_STACK_WALK,),
     "sys.settrace": (_STACK_WALK,),
     "sys.setprofile": (_STACK_WALK,),
+    "sys.monitoring.register_callback": (_STACK_WALK,),
     "object.__getattr__": (_Rule(CHEATING, _ITSELF, "it looked at the stack of its caller", _frame_attribute),),
     "object.__setattr__": (_Rule(CHEATING, _ITSELF, "it changed the code of a function"),),
     "object.__delattr__": (_Rule(CHEATING, _ITSELF, "it changed the code of a function"),),

@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.sandbox.guards import Guards, poison
@@ -183,6 +184,19 @@ def _hides(own: object) -> bool:
     if type(own) is not dict:
         return True
     return any(type(name) is not str or hasattr(torch.nn.Parameter, name) for name in own)
+
+
+_functions, _function_mode, _operations = (
+    torch._C._len_torch_function_stack,
+    torch._C._get_function_stack_at,
+    torch._C._len_torch_dispatch_stack,
+)
+
+
+def left_on() -> bool:
+    """Is a mode on that sees what is done with tensors, but for PyTorch's own of a default device?"""
+    modes = (_function_mode(number) for number in range(_functions()))
+    return _operations() > 0 or any(type(mode) is not DeviceContext for mode in modes)
 
 
 def items(result: Any) -> list[Any]:

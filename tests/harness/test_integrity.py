@@ -19,6 +19,13 @@ CHEATING = {
     ),
     "frames by a generator": ("def act(): (i for i in ()).gi_frame", "looked at the stack"),
     "tracing": ("import sys\ndef act(): sys.settrace(None)", "looked at the stack"),
+    "profiling": ("import sys\ndef act(): sys.setprofile(None)", "looked at the stack"),
+    "monitoring": (  # Python tells of it so, from 3.12 on
+        "import sys\ndef act():\n"
+        "    if hasattr(sys, 'monitoring'): sys.monitoring.register_callback(3, 1, None)\n"
+        "    else: sys.audit('sys.monitoring.register_callback', None)",
+        "looked at the stack",
+    ),
     "objects": ("import gc\ndef act(): gc.get_objects()", "searched the objects"),
     "referrers": ("import gc\ndef act(): gc.get_referrers(act)", "searched the objects"),
     "a thread": ("import threading\ndef act(): threading.Thread(target=int).start()", "started a thread"),

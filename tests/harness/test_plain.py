@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.sandbox import tree
-from harness.sandbox.witness import items, plain
+from harness.sandbox.witness import items, left_on, plain
 
 
 def _asked() -> Any:
@@ -90,3 +92,27 @@ def test_attributes_are_not_asked() -> None:
         assert not plain(other)
     finally:
         TOLD.clear()
+
+
+class Seeing(TorchFunctionMode):
+    """Sees functions."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _asked()
+
+
+class Looking(TorchDispatchMode):
+    """Sees operations."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _asked()
+
+
+@pytest.mark.parametrize("mode", [Seeing, Looking])
+def test_a_mode_that_was_left_on_is_seen(mode: Any) -> None:
+    assert not left_on()
+    with torch.device("cpu"):
+        assert not left_on(), "that of a default device is PyTorch's"
+        with mode():
+            assert left_on()
+    assert not left_on()
