@@ -39,8 +39,8 @@ def doubled(x):
         _doubled[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), BLOCK=1024)
     return y
 """
-VERSIONS = [{"ROUNDS": 80}, {"ROUNDS": 25, "FACTOR": 3}, {"ROUNDS": 25}, {"ROUNDS": 1}]
-"""Right, wrong, repaired, and the fastest."""
+VERSIONS = [{"ROUNDS": 120}, {"ROUNDS": 12, "FACTOR": 3}, {"ROUNDS": 12}, {"ROUNDS": 1}]
+"""Right, wrong, repaired, and the fastest, by so much that a busy machine ranks them so, too."""
 ROLES = ("generator", "critic", "reflector", "optimizer")
 
 
@@ -180,15 +180,15 @@ def test_killed_while_a_candidate_is_judged(place, undisturbed, warm: Warm) -> N
 
 
 def test_replayed_with_the_server_gone(place, undisturbed, warm: Warm) -> None:
-    with OpenAIServer(fallback=Author().play) as server:
-        asked = command(server, "--model-cache-file=calls.sqlite")
-        ran = warm.pytest(*asked, "--run-dir=kept", cwd=place)
-        assert ran.code == 0, ran.text
     for number in range(3):  # it can be replayed if its versions rank as they did: on a busy machine they may not
-        again = place / f"replayed-{number}"
+        kept, again = place / f"kept-{number}", place / f"replayed-{number}"
+        with OpenAIServer(fallback=Author().play) as server:
+            asked = command(server, f"--model-cache-file=calls-{number}.sqlite")
+            ran = warm.pytest(*asked, f"--run-dir={kept}", cwd=place)
+            assert ran.code == 0, ran.text
         ran = warm.pytest(*asked, "--model-cache=replay", f"--run-dir={again}", cwd=place)
         assert ran.code == 0, ran.text
-        if ranked(again) == ranked(place / "kept"):
+        if ranked(again) == ranked(kept):
             break
-    assert state(place / "kept") == state(again) == undisturbed
-    assert times(place / "kept") != times(again), "it was judged anew"
+    assert state(kept) == state(again) == undisturbed
+    assert times(kept) != times(again), "it was judged anew"
