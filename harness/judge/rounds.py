@@ -88,10 +88,9 @@ class Rounds(Blocks):
         """A short first round, by which it is known how many calls a block has. The device is held alone."""
         if self.device.interpreted:
             return
-        few = self.calls
         self.calls = self._few_calls()
         self._round(check=not self.slow and self.rng.randrange(self.limits.few_rounds) == 0)
-        many = max(few, self._many_calls(self._longest()))
+        many = self._many_calls(self._longest())
         longest = max(wall for side in self.sides.values() for wall in side.clocks.walls)
         self.calls = max(1, min(many, int(self.limits.longest_block_us / longest)))
         if self._longest() >= LONG_US:  # others worked on the device meanwhile

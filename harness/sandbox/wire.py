@@ -21,6 +21,7 @@ from harness.sandbox.channel import WireBroken
 ALIGN = 256
 """Tensors start at multiples of this many bytes, as a GPU's allocator places them."""
 _STAGE_BYTES, _AT_ONCE = 64 << 20, 4 << 20
+"""Of a device's tensors: so many bytes at a time go to the host by way of pinned memory; up to so many go without."""
 _stage: list[torch.Tensor] = []
 
 
